@@ -1,0 +1,53 @@
+# Everything is reached from here; each target sets itself up. Needs Python 3.11+ and make.
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export FLYWHEEL_HOME ?= .flywheel
+export DBT_PROFILES_DIR ?= .
+export DO_NOT_TRACK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test run lint bench lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the locked packages into $(VENV) (once; about a minute) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+setup: $(STAMP) ## create the virtual environment from the lock
+	@mkdir -p $(FLYWHEEL_HOME)
+
+demo: setup ## turn the whole flywheel on simulated users, then print the table and the report's path
+	@$(BIN)/flywheel demo
+
+run: setup ## one turn on your own log: make run LOG=path [FEATURES=path]
+	@test -n "$(LOG)" || { echo "Say which log: make run LOG=path/to/log [FEATURES=path/to/features.parquet]"; exit 2; }
+	@$(BIN)/flywheel run --log "$(LOG)" $(if $(FEATURES),--features "$(FEATURES)")
+
+lint: setup ## ruff, sqlfluff and the project's own checks
+	@$(BIN)/ruff check --quiet python tests/python
+	@$(BIN)/ruff format --quiet --check python tests/python
+	@$(BIN)/sqlfluff lint --disable-progress-bar --processes 2 models macros tests analyses
+
+test: lint ## every test: dbt build with data and unit tests, Great Expectations, pytest
+	@$(BIN)/python -m pytest
+
+bench: setup ## time and memory of the whole build
+	@$(BIN)/python -m flywheel.bench
+
+lock: ## pin requirements.in again (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \
+		requirements.in -o requirements.lock
+	@sed -i '1i # Made by `make lock` from requirements.in. Do not edit by hand.' requirements.lock
+
+clean: ## remove build output; your logs and models in $(FLYWHEEL_HOME) stay
+	rm -rf target logs .ruff_cache

@@ -1,0 +1,32 @@
+{# Contradictory or impossible vars stop the run before it starts, with a sentence each. #}
+{% macro check_vars() %}
+    {% set problems = [] %}
+    {% if var('log_format') not in ('ubi', 'flat') %}
+        {% do problems.append("log_format is '" ~ var('log_format') ~ "'; it must be ubi or flat.") %}
+    {% endif %}
+    {% set estimators = ('auto', 'power_law', 'randomised', 'ipf', 'none') %}
+    {% if var('propensity_estimator') not in estimators %}
+        {% do problems.append("propensity_estimator is '" ~ var('propensity_estimator')
+            ~ "'; it must be one of " ~ estimators | join(', ') ~ '.') %}
+    {% endif %}
+    {% for name in ('session_timeout_minutes', 'attribution_minutes', 'sat_dwell_seconds',
+        'training_window_days', 'evaluation_window_days', 'ips_clip', 'max_rank',
+        'negatives_per_positive', 'bootstrap_replicates', 'jackknife_groups', 'ipf_steps',
+        'canary_planned_users', 'canary_max_days') %}
+        {% if var(name) is not number or var(name) <= 0 %}
+            {% do problems.append(name ~ ' is ' ~ var(name) ~ '; it must be a number above 0.') %}
+        {% endif %}
+    {% endfor %}
+    {% for name in ('canary_share', 'canary_alpha', 'srm_alpha', 'confidence_level') %}
+        {% if var(name) is not number or var(name) <= 0 or var(name) >= 1 %}
+            {% do problems.append(name ~ ' is ' ~ var(name) ~ '; it must lie between 0 and 1.') %}
+        {% endif %}
+    {% endfor %}
+    {% if var('propensity_alpha') is not number or var('propensity_alpha') < 0 %}
+        {% do problems.append('propensity_alpha is ' ~ var('propensity_alpha')
+            ~ '; it must be a number of at least 0.') %}
+    {% endif %}
+    {% if problems %}
+        {{ exceptions.raise_compiler_error(problems | join(' ')) }}
+    {% endif %}
+{% endmacro %}

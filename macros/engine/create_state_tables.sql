@@ -1,0 +1,32 @@
+{#
+    Tables that Python writes. They are created empty before anything else, so that `dbt build`
+    works before a model was ever trained, and a rebuild of the project never touches them.
+#}
+{% macro create_state_tables() %}
+    {% if execute and flags.WHICH in ('build', 'run', 'test') %}
+        {% set tables = {
+            'model_versions': 'model_version varchar, registered_at timestamp,
+                window_start timestamp, window_end timestamp, fingerprint varchar,
+                artifact_path varchar, artifact_sha256 varchar, features varchar,
+                metrics varchar, params varchar',
+            'registry_events': 'event_id varchar, event_at timestamp, model_version varchar,
+                from_state varchar, to_state varchar, reason varchar, evidence varchar',
+            'deployments': 'deployment_id varchar, champion_version varchar,
+                challenger_version varchar, salt varchar, unit varchar, canary_share double,
+                started_at timestamp, ended_at timestamp, outcome varchar, reason varchar',
+            'evaluations': 'evaluation_id varchar, model_version varchar,
+                champion_version varchar, window_start timestamp, window_end timestamp,
+                requested_at timestamp',
+            'ranker_scores': 'model_version varchar, search_id varchar, doc_id varchar,
+                score double',
+            'iterations': 'iteration_id varchar, iteration integer, started_at timestamp,
+                finished_at timestamp, challenger_version varchar, champion_version varchar,
+                evaluation_id varchar, deployment_id varchar, status varchar, reason varchar,
+                fingerprint varchar',
+        } %}
+        {% do run_query('create schema if not exists flywheel_state') %}
+        {% for name, columns in tables.items() %}
+            {% do run_query('create table if not exists flywheel_state.' ~ name ~ ' (' ~ columns ~ ')') %}
+        {% endfor %}
+    {% endif %}
+{% endmacro %}

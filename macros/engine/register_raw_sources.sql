@@ -1,0 +1,2 @@
+{% macro register_raw_sources() %}
+{% endmacro %}

@@ -1,0 +1,62 @@
+"""Connections to the DuckDB warehouse."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import duckdb
+
+from flywheel.errors import FlywheelError
+from flywheel.settings import Settings
+
+LOCK_WAIT_SECONDS = 60.0
+
+
+@contextmanager
+def connect(
+    settings: Settings, *, read_only: bool = True, wait_seconds: float = LOCK_WAIT_SECONDS
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the warehouse, waiting for another process that holds it.
+
+    Args:
+        settings: names the file.
+        read_only: many readers may be open at once, but only while nobody writes.
+        wait_seconds: how long to wait for the lock.
+
+    Yields:
+        A connection whose session time zone is UTC.
+
+    Raises:
+        FlywheelError: the file is missing, is no DuckDB file, or stays locked.
+    """
+    path = settings.database
+    if read_only and not path.exists():
+        raise FlywheelError(f"There is no warehouse at {path}; run `flywheel build` first.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        try:
+            connection = duckdb.connect(str(path), read_only=read_only)
+            break
+        except duckdb.IOException as error:
+            message = str(error)
+            if "lock" not in message.lower():
+                raise FlywheelError(
+                    f"The warehouse {path} cannot be opened ({_first_line(message)}); "
+                    "restore it from a backup, or move it away and build again."
+                ) from error
+            if time.monotonic() > deadline:
+                raise FlywheelError(
+                    f"The warehouse {path} is held by another process; "
+                    "close it (an open DuckDB shell counts) and try again."
+                ) from error
+            time.sleep(0.2)
+    try:
+        connection.execute("set TimeZone = 'UTC'")
+        yield connection
+    finally:
+        connection.close()
+
+
+def _first_line(message: str) -> str:
+    return message.splitlines()[0].rstrip(".") if message else "unknown error"
