@@ -6,7 +6,7 @@ come from (seed, date) alone, so that a month may be simulated in any pieces.
 
 import datetime as dt
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -34,14 +34,16 @@ _MAX_SEARCHES = 4
 _RETRY_SHARE = 0.3  # goes on unplanned when nothing satisfied
 _REFORMULATION_SHARE = 0.5  # of the searches that follow an unsatisfying one
 _SEARCHES_PER_SESSION = 1.95
-_MAX_SESSIONS_PER_DAY = 8
-_LAST_START_MS = int(23.25 * 3_600_000)
-_LAST_SEARCH_MS = int(23.9 * 3_600_000)
+_MAX_SESSIONS_PER_DAY = 12
+# Pauses within a session stay below the usual half hour, those between sessions above it.
+_BETWEEN_SESSIONS_MS = 31 * 60_000
+_LONGEST_READING_S = 900.0
+_LONGEST_PAUSE_MS = 800_000
 _EXIT_SHARE = 0.8
 _DOUBLE_CLICK_SHARE = 0.02
 # Searches begin mostly between 9 and 22 UTC: quantiles of the hour of the day.
 _HOUR_QUANTILES = (0.0, 0.04, 0.1, 0.28, 0.5, 0.72, 0.93, 1.0)
-_HOURS = (0.0, 4.0, 8.0, 11.0, 14.5, 18.0, 21.5, 23.25)
+_HOURS = (0.55, 4.0, 8.0, 11.0, 14.5, 18.0, 21.5, 23.5)
 
 # Robots: share of all robot searches, searches of one visitor on one day.
 _BOT_PLAN = {
@@ -216,8 +218,10 @@ class _Street:
         }
 
     def _humans(self, rng: np.random.Generator) -> list["_Round"]:
-        user, clock = self._session_starts(rng)
+        user, start = self._session_starts(rng)
         n = len(user)
+        clock = np.zeros(n, dtype=np.int64)  # since the start of the session
+        duration = np.zeros(n, dtype=np.int64)
         planned = 1 + rng.choice(_MAX_SEARCHES, n, p=_SESSION_LENGTHS)
         query = self._queries(rng, n)
         live = np.arange(n)
@@ -228,23 +232,25 @@ class _Street:
             page["searched_at"] = clock[live]
             events, end, satisfied = self._behave(rng, page)
             rounds.append(_Round(page, events))
+            duration[live] = end
 
             size = len(live)
             goes_on = position < planned[live]
             retries = ~satisfied & (rng.random(size) < _RETRY_SHARE)
             reformulates = ~satisfied & (rng.random(size) < _REFORMULATION_SHARE)
             quick = rng.uniform(4_000, 45_000, size)
-            slow = np.clip(rng.lognormal(np.log(90_000), 0.8, size), 8_000, 900_000)
+            slow = np.clip(rng.lognormal(np.log(90_000), 0.8, size), 8_000, _LONGEST_PAUSE_MS)
             sibling = self.related[page["query"], rng.integers(0, self.related.shape[1], size)]
             clock[live] = end + np.where(reformulates, quick, slow).astype(np.int64)
             query[live] = np.where(reformulates, sibling, self._queries(rng, size))
-            live = live[(goes_on | retries) & (clock[live] < _LAST_SEARCH_MS)]
+            live = live[goes_on | retries]
             if not len(live):
                 break
-        return rounds
+        placed = _keep_apart(user, start, duration)
+        return [part.moved(placed) for part in rounds]
 
     def _session_starts(self, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
-        """Users and start times (ms after midnight) of the day's sessions."""
+        """Users of the day's sessions, sorted, and wished-for starts in ms after midnight."""
         expected = self.plan.searches_per_day / _SEARCHES_PER_SESSION
         n = max(1, int(expected + rng.random()))
         # An exponential race: each user has a few tickets, the earliest n win. So users come in
@@ -254,18 +260,10 @@ class _Street:
         n = min(n, race.size)
         winners = np.sort(np.argpartition(race.ravel(), n - 1)[:n])
         user = winners // _MAX_SESSIONS_PER_DAY
-        # A user's sessions take turns in equal parts of the day, so that they stay apart.
-        first = np.concatenate([[True], user[1:] != user[:-1]])
-        begin = np.flatnonzero(first)
-        count = np.diff(np.append(begin, n))
-        turn = np.arange(n) - np.repeat(begin, count)
-        quantile = (turn + 0.7 * rng.random(n)) / np.repeat(count, count)
-        alone = np.repeat(count, count) == 1
-        quantile = np.where(alone, rng.random(n), quantile)
-        hours = np.interp(quantile, _HOUR_QUANTILES, _HOURS)
-        start = np.minimum((hours * 3_600_000).astype(np.int64), _LAST_START_MS)
-        order = np.argsort(start, kind="stable")
-        return user[order], start[order]
+        # A user's sessions take turns in equal parts of the day.
+        turn, count = _turns(user)
+        hours = np.interp((turn + rng.random(n)) / count, _HOUR_QUANTILES, _HOURS)
+        return user, (hours * 3_600_000).astype(np.int64)
 
     def _behave(
         self, rng: np.random.Generator, page: dict[str, np.ndarray]
@@ -285,7 +283,7 @@ class _Street:
         good = rng.random(n) < self.satisfies[query[row], shown[row, column]]
         z = rng.normal(size=n)
         seconds = np.exp(np.where(good, np.log(70.0) + 0.5 * z, np.log(8.0) + 0.6 * z))
-        dwell = (np.clip(seconds, 1.0, 900.0) * 1000).astype(np.int64)
+        dwell = (np.clip(seconds, 1.0, _LONGEST_READING_S) * 1000).astype(np.int64)
         think = np.clip(1.3 + rng.lognormal(np.log(4.0), 0.6, n), 1.3, 120.0)
         think = (think * 1000).astype(np.int64)
 
@@ -412,6 +410,42 @@ class _Round:
 
     page: dict[str, np.ndarray]
     events: _Events
+
+    def moved(self, start: IntArray) -> "_Round":
+        """The same, with each session's start added to its times."""
+        shift = start[self.page["session"]]
+        page = {**self.page, "searched_at": self.page["searched_at"] + shift}
+        return _Round(page, replace(self.events, at=self.events.at + shift[self.events.search]))
+
+
+def _turns(user: IntArray) -> tuple[IntArray, IntArray]:
+    """For rows sorted by user: which of the user's rows each is, from 0, and out of how many."""
+    _, begin, count = np.unique(user, return_index=True, return_counts=True)
+    return np.arange(len(user)) - np.repeat(begin, count), np.repeat(count, count)
+
+
+def _keep_apart(user: IntArray, start: IntArray, duration: IntArray) -> IntArray:
+    """Move sessions as little as needed: none overlaps its user's next, none passes midnight.
+
+    Args:
+        user: of each session, sorted; a user's sessions in turn.
+        start: wished for, ms after midnight.
+        duration: ms.
+    """
+    turn, count = _turns(user)
+    start = start.copy()
+    for number in range(1, turn.max(initial=0) + 1):
+        here = np.flatnonzero(turn == number)
+        earliest = start[here - 1] + duration[here - 1] + _BETWEEN_SESSIONS_MS
+        start[here] = np.maximum(start[here], earliest)
+    for number in range(turn.max(initial=0), -1, -1):
+        here = np.flatnonzero(turn == number)
+        is_last = number == count[here] - 1
+        following = np.minimum(here + 1, len(user) - 1)
+        latest = np.where(is_last, DAY_MS - 1, start[following] - _BETWEEN_SESSIONS_MS)
+        start[here] = np.minimum(start[here], latest - duration[here])
+    # The first half hour of a day is left out, so that no session joins one of the day before.
+    return np.maximum(start, _BETWEEN_SESSIONS_MS)
 
 
 def _related_queries(world: World, n_related: int = 5) -> IntArray:

@@ -257,7 +257,7 @@ class World:
             features=x,
             learnable=shown,
             relevance=relevance,
-            gamma=ATTRACTION_FLOOR + span * relevance**3,
+            gamma=ATTRACTION_FLOOR + span * relevance**4,
             grade=np.searchsorted(GRADE_QUANTILES, relevance).astype(np.int64),
         )
 
