@@ -27,6 +27,8 @@ MANIFEST_VERSION = 1
 BUCKETS = 10_000
 LOGGED = "logged"
 _SEPARATOR = "\x1f"
+# Unicode's space separators (category Zs), which is what DuckDB's trim() takes away.
+_SPACES = " \u00a0\u1680\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 
 FeatureTable = pa.Table | Mapping[str, npt.ArrayLike]
 
@@ -263,11 +265,14 @@ def assign(deployment: Deployment, user_ids: Iterable[str]) -> npt.NDArray[np.st
 
 
 def normalize_queries(queries: npt.ArrayLike | pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Lower-case, collapse whitespace and trim: the key on which behaviour is joined."""
+    """Lower-case, collapse whitespace and trim: the key on which behaviour is joined.
+
+    The same as the warehouse's macro `normalize_query`, character for character.
+    """
     if not isinstance(queries, pa.Array | pa.ChunkedArray):
         queries = pa.array(queries)
-    text = pc.utf8_lower(pc.cast(queries, pa.string()))
-    text = pc.utf8_trim_whitespace(pc.replace_substring_regex(text, r"\s+", " "))
+    text = pc.replace_substring_regex(pc.cast(queries, pa.string()), r"\s+", " ")
+    text = pc.utf8_lower(pc.utf8_trim(text, _SPACES))
     return text.combine_chunks() if isinstance(text, pa.ChunkedArray) else text
 
 

@@ -154,6 +154,13 @@ def test_missing_and_textual_columns_are_named(manifest: Path) -> None:
 def test_queries_are_normalised_as_in_the_warehouse() -> None:
     raw = [" Red\t shoes\n", "RED  SHOES", "red shoes", None]
     assert normalize_queries(raw).to_pylist() == ["red shoes"] * 3 + [None]
+    spaces = [chr(code) for code in range(1, 0x3100) if chr(code).isspace()]
+    odd = [f"{space}a{space}{space}b{space}" for space in spaces]
+    odd += ["ÉTÉ", "Straße ẞ", "İstanbul", "ΣΑΣ", "\u200ba", "", "  "]
+    macro = r"select lower(trim(regexp_replace(q, '\s+', ' ', 'g'))) from (select unnest($q) as q)"
+    with duckdb.connect() as connection:
+        expected = [row[0] for row in connection.execute(macro, {"q": odd}).fetchall()]
+    assert normalize_queries(odd).to_pylist() == expected
 
 
 @pytest.mark.parametrize("name", ["model.txt", "features.json", "behavior.parquet"])

@@ -227,7 +227,7 @@ def test_clicks_follow_examination_times_attraction(log: duckdb.DuckDBPyConnecti
 
 def test_trust_bias_and_mobile_examination(tmp_path: Path) -> None:
     world = World(seed=4, alpha=0.6, alpha_mobile=1.1, trust_bias=0.3)
-    path = to_flat(world, path=tmp_path / "flat.parquet", days=8, bot_share=0.0)
+    path = to_flat(world, output=tmp_path / "flat.parquet", days=8, bot_share=0.0)
     connection = duckdb.connect()
     connection.register("truth", world.truth_table())
     connection.execute(
@@ -246,7 +246,7 @@ def test_trust_bias_and_mobile_examination(tmp_path: Path) -> None:
 
 
 def test_randomised_pages_are_shuffled_uniformly(world: World, tmp_path: Path) -> None:
-    path = to_flat(world, path=tmp_path / "f.parquet", days=4, randomised_share=0.3)
+    path = to_flat(world, output=tmp_path / "f.parquet", days=4, randomised_share=0.3)
     with duckdb.connect() as connection:
         n, share = connection.execute(
             f"select count(distinct search_id), avg(cast(is_randomised as int)) from '{path}'"
@@ -391,6 +391,14 @@ def test_same_arguments_give_the_same_bytes_in_any_pieces(world: World, tmp_path
     assert not any(other[name] == content for name, content in whole.items())
 
 
+def test_no_two_days_are_alike(world: World) -> None:
+    plan = Plan(world, searches_per_day=100)
+    dates = ["2026-01-05", "2026-01-06", "2026-02-05", "2027-01-05"]
+    days = [next(simulate_days(plan, dt.date.fromisoformat(date), 1)) for date in dates]
+    keys = np.concatenate([day.search_key[:, 0] for day in days])
+    assert len(np.unique(keys)) == len(keys)
+
+
 def test_compressed_files_replace_plain_ones(world: World, tmp_path: Path) -> None:
     plain = simulate(world, out_dir=tmp_path / "log", days=1, searches_per_day=50)
     texts = [file.read_bytes() for file in plain.files]
@@ -406,7 +414,7 @@ def test_flat_log_is_the_same_traffic(
     simulation: Simulation,
     tmp_path: Path,
 ) -> None:
-    path = to_flat(world, deployment, path=tmp_path / "flat.parquet", days=DAYS)
+    path = to_flat(world, deployment, output=tmp_path / "flat.parquet", days=DAYS)
     mismatches, rows, clicks = log.execute(
         f"""
         with flat as (
@@ -429,12 +437,12 @@ def test_flat_log_is_the_same_traffic(
     assert mismatches == 0
     assert rows == 10 * simulation.n_human_searches
     assert 0 < clicks < simulation.n_human_clicks  # repeated clicks count once
-    least = to_flat(world, path=tmp_path / "least.parquet", days=1, columns=())
+    least = to_flat(world, output=tmp_path / "least.parquet", days=1, columns=())
     with duckdb.connect() as connection:
         columns = [row[0] for row in connection.execute(f"describe from '{least}'").fetchall()]
     assert tuple(columns) == FLAT_REQUIRED
     with pytest.raises(FlywheelError, match="colour"):
-        to_flat(world, path=tmp_path / "x.parquet", days=1, columns=["colour"])
+        to_flat(world, output=tmp_path / "x.parquet", days=1, columns=["colour"])
 
 
 # People.

@@ -139,7 +139,7 @@ def to_flat(
     world: World,
     deployment: Deployment | None = None,
     *,
-    path: str | Path,
+    output: str | Path,
     days: int,
     start_date: dt.date | str = DEFAULT_START,
     searches_per_day: int = 1500,
@@ -153,7 +153,7 @@ def to_flat(
     Args:
         world: as in `simulate`.
         deployment: as in `simulate`.
-        path: the Parquet file.
+        output: the Parquet file.
         days: as in `simulate`.
         start_date: as in `simulate`.
         searches_per_day: as in `simulate`.
@@ -177,7 +177,7 @@ def to_flat(
     plan = Plan(world, deployment, searches_per_day, seed, randomised_share, bot_share)
     lines = _Lines(plan)
     parts = [lines.flat(day) for day in simulate_days(plan, _as_date(start_date), days)]
-    path = Path(path)
+    path = Path(output)
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.concat_tables(parts).select([*FLAT_REQUIRED, *wanted]), path)
     return path
