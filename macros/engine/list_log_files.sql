@@ -8,7 +8,7 @@
     {% set found = run_query(
         "select file from ("
         ~ "select file from glob('" ~ quoted ~ "') union "
-        ~ "select file from glob('" ~ quoted ~ "/**') where regexp_matches(file, '" ~ known ~ "')"
+        ~ "select file from glob('" ~ quoted ~ "/**') where regexp_matches(file, '" ~ known ~ "', 'i')"
         ~ ") as files where not regexp_matches(file, '(^|/)[.][^/]*$') order by file"
     ) %}
     {{ return(found.columns[0].values() | list) }}

@@ -35,6 +35,8 @@
         {% endif %}
     {% endif %}
     {% do run_query('create schema if not exists raw') %}
+    {% do flat.update({'csv_dialects': duckdb_csv_dialects(flat.csv)}) %}
+    {% do duckdb_find_unreadable_rows(lines.text + flat.text, flat.csv_dialects) %}
     {% do run_query('create or replace view raw.ubi_lines as ' ~ duckdb_raw_lines(lines)) %}
     {% do run_query('create or replace view raw.flat_rows as ' ~ duckdb_flat_rows(flat)) %}
     {% do run_query(
@@ -53,7 +55,7 @@
         ) }}
     {% endif %}
     {% for file in found %}
-        {% set plain = file | replace('.gz', '') | replace('.zst', '') %}
+        {% set plain = file | lower | replace('.gz', '') | replace('.zst', '') %}
         {% set kind = 'parquet' if plain.endswith('.parquet')
             else 'csv' if plain.endswith('.csv') else 'text' %}
         {% if file not in files[kind] %}
@@ -67,47 +69,31 @@
 {%- endmacro %}
 
 {#
-    Text is read line by line, unparsed, so that one bad line never costs its neighbours. DuckDB
-    drops lines that are not UTF-8; a second pass as Latin-1 finds exactly those and reports them.
+    Text is read line by line, unparsed, so that one bad line never costs its neighbours. Lines
+    that DuckDB itself cannot read come from raw.unreadable_rows, where the start of the run put
+    them; row_index and row_tie together are the order of the lines in the log.
 #}
 {% macro duckdb_text_lines(files) %}
-    {% set reader %}
-        columns = {'line': 'varchar'}, delim = chr(31), quote = '', escape = '',
-        header = false, auto_detect = false, strict_mode = false,
-        filename = 'source_file', max_line_size = 8388608
-    {% endset %}
-    {% set valid_utf8 =
-        '^([\\x00-\\x7f]|[\\xc2-\\xdf][\\x80-\\xbf]|\\xe0[\\xa0-\\xbf][\\x80-\\xbf]'
-        ~ '|[\\xe1-\\xec\\xee\\xef][\\x80-\\xbf]{2}|\\xed[\\x80-\\x9f][\\x80-\\xbf]'
-        ~ '|\\xf0[\\x90-\\xbf][\\x80-\\xbf]{2}|[\\xf1-\\xf3][\\x80-\\xbf]{3}'
-        ~ '|\\xf4[\\x80-\\x8f][\\x80-\\xbf]{2})*$' %}
     select
         source_file,
         row_number() over () as row_index,
+        cast(0 as bigint) as row_tie,
         line,
         cast(null as varchar) as read_error
-    from read_csv({{ duckdb_file_list(files) }}, {{ reader }}, ignore_errors = true)
+    from read_csv({{ duckdb_file_list(files) }}, {{ duckdb_line_reader() }}, ignore_errors = true)
     union all
-    select
-        source_file,
-        row_index,
-        line,
-        'not_utf8' as read_error
-    from (
-        select source_file, row_number() over () as row_index, line
-        from read_csv({{ duckdb_file_list(files) }}, {{ reader }}, encoding = 'latin-1')
-    ) as latin_lines
-    where
-        regexp_matches(line, '[\x80-\xff]')
-        and not regexp_matches(line, '{{ valid_utf8 }}')
+    select source_file, row_index, row_tie, line, read_error
+    from raw.unreadable_rows
+    where is_line
 {% endmacro %}
 
 {% macro duckdb_raw_lines(files) %}
-    select source_file, row_index, line, read_error
+    select source_file, row_index, row_tie, line, read_error
     from (
         select
             cast(null as varchar) as source_file,
             cast(null as bigint) as row_index,
+            cast(null as bigint) as row_tie,
             cast(null as varchar) as line,
             cast(null as varchar) as read_error
         where false
@@ -120,6 +106,7 @@
             select
                 source_file,
                 file_row_number + 1 as row_index,
+                0 as row_tie,
                 cast(json_merge_patch(
                     to_json(documents), '{"source_file": null, "file_row_number": null}'
                 ) as varchar) as line,
@@ -130,7 +117,6 @@
             ) as documents
         {% endif %}
     ) as all_lines
-    where line is not null and trim(line) <> ''
 {% endmacro %}
 
 {% macro flat_log_columns() %}
@@ -147,6 +133,7 @@
     select
         source_file,
         row_index,
+        coalesce(row_tie, 0) as row_tie,
         {% for column in columns %}
             cast({{ column }} as varchar) as {{ column }},
         {% endfor %}
@@ -156,6 +143,7 @@
         select
             cast(null as varchar) as source_file,
             cast(null as bigint) as row_index,
+            cast(null as bigint) as row_tie,
             {% for column in columns %}
                 cast(null as varchar) as {{ column }},
             {% endfor %}
@@ -170,30 +158,45 @@
                 union_by_name = true, filename = 'source_file', file_row_number = true
             )
         {% endif %}
+        {% for dialect in files.csv_dialects %}
+            union all by name
+            select
+                source_file,
+                row_number() over () as row_index,
+                {% for column in columns if column in dialect.columns %}
+                    {{ column }},
+                {% endfor %}
+                case when unexpected_value is not null then 'malformed_csv' end as read_error
+            from read_csv(
+                {{ duckdb_file_list(dialect.files) }}, {{ duckdb_csv_reader(dialect) }},
+                ignore_errors = true
+            )
+        {% endfor %}
         {% if files.csv %}
             union all by name
-            select *, row_number() over () as row_index
-            from read_csv(
-                {{ duckdb_file_list(files.csv) }},
-                header = true, all_varchar = true, union_by_name = true,
-                null_padding = true, filename = 'source_file'
-            )
+            select source_file, row_index, row_tie, read_error, line as unread_text
+            from raw.unreadable_rows
+            where not is_line
         {% endif %}
         {% if files.text %}
             union all by name
             select
                 source_file,
                 row_index,
+                row_tie,
                 {% for column in columns %}
                     document[{{ loop.index }}] as {{ column }},
                 {% endfor %}
-                case when document is null then coalesce(read_error, 'malformed_json') end
-                    as read_error,
+                case
+                    when line is null or trim(line) = '' then 'blank_line'
+                    when document is null then coalesce(read_error, 'malformed_json')
+                end as read_error,
                 case when document is null then line end as unread_text
             from (
                 select
                     source_file,
                     row_index,
+                    row_tie,
                     line,
                     read_error,
                     case
@@ -205,7 +208,6 @@
                             ])
                     end as document
                 from ({{ duckdb_text_lines(files.text) }}) as text_lines
-                where line is not null and trim(line) <> ''
             ) as documents
         {% endif %}
     ) as all_rows

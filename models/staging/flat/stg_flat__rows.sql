@@ -12,7 +12,7 @@ numbered as (
         *,
         row_number() over (
             partition by source_file
-            order by row_index, read_error nulls first, search_id, doc_id, rank, clicked
+            order by row_index, row_tie
         ) as row_number
     from raw_rows
 
@@ -62,6 +62,7 @@ typed as (
         try_cast(logging_propensity as double) as logging_propensity,
         try_cast(grade as double) as grade
     from numbered
+    where read_error is null or read_error <> 'blank_line'
 
 ),
 

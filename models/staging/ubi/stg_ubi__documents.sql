@@ -49,6 +49,7 @@ separated as (
     select
         source_file,
         row_index,
+        row_tie,
         read_error,
         line,
         nullif(regexp_extract(line, '^([A-Za-z0-9_.-]+)\t', 1), '') as tabbed_index,
@@ -62,6 +63,7 @@ parsed as (
     select
         source_file,
         row_index,
+        row_tie,
         read_error,
         line,
         tabbed_index,
@@ -99,10 +101,10 @@ numbered as (
     select
         *,
         row_number() over (
-            partition by source_file order by row_index, read_error nulls first, line
+            partition by source_file order by row_index, row_tie
         ) as row_number,
         lag(action_index) over (
-            partition by source_file order by row_index, read_error nulls first, line
+            partition by source_file order by row_index, row_tie
         ) as preceding_action_index
     from actions_marked
 
@@ -115,7 +117,7 @@ documents as (
         *,
         coalesce(tabbed_index, preceding_action_index) as index_name
     from numbered
-    where action_index is null
+    where action_index is null and trim(line) <> ''
 
 ),
 
