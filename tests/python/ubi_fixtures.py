@@ -83,10 +83,8 @@ def write_ndjson(path: Path, documents: Iterable[Document]) -> Path:
 
 def write_bulk(path: Path, indexed: Iterable[tuple[str, Document]], *, verb: str = "index") -> Path:
     """Write the bulk format: an action line before each document."""
-    return write_ndjson(
-        path,
-        (line for index, document in indexed for line in ({verb: {"_index": index}}, document)),
-    )
+    written = ([{verb: {"_index": index}}, document] for index, document in indexed)
+    return write_ndjson(path, (line for pair in written for line in pair))
 
 
 def write_tabbed(path: Path, indexed: Iterable[tuple[str, Document]]) -> Path:
