@@ -112,8 +112,9 @@ select search_id, user_id, searched_at, query, application from main.fct_searche
 create table main_intermediate.int_log_impressions as
 select search_id, doc_id, rank from main.fct_impressions;
 
-create table main_intermediate.int_log_clicks as
-select search_id, doc_id, clicked_at from main.fct_impressions where clicked = 1;
+create table main_intermediate.int_log_events as
+select md5(search_id || doc_id) as event_id, search_id, doc_id, 'click' as action, clicked_at
+from main.fct_impressions where clicked = 1;
 
 create table main.fct_input_reconciliation as
 select * from (values

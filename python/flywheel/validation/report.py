@@ -106,6 +106,15 @@ class ValidationReport:
         """Whether every gate may open."""
         return not self.stops
 
+    def sentence(self) -> str:
+        """One line for people: how many expectations held, and what to look at."""
+        text = f"{len(self.results) - len(self.stops) - len(self.warnings)} of "
+        text += f"{len(self.results)} expectations hold"
+        if self.warnings:
+            first = self.warnings[0]
+            text += f", {len(self.warnings)} to look at (first: {first.sentence()})"
+        return text
+
     def raise_for_stops(self) -> None:
         """Raise the first failure that stops.
 

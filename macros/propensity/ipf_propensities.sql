@@ -1,0 +1,149 @@
+{#
+    The interventional Poisson fit: clicks of document d at rank k are taken as
+    Poisson(impressions * theta_k * gamma_d), and the two likelihood equations
+
+        gamma_d = clicks of d / sum over its ranks of impressions * theta_k
+        theta_k = clicks at k / sum over its documents of impressions * gamma_d
+
+    are applied in turn (iterative proportional fitting). A document seen at one rank only agrees
+    with any theta, and one never clicked has gamma 0: both are left out, which does not move the
+    fixed point and makes the steps far shorter.
+
+    A slot is one unknown theta (context, replicate, rank), an item one unknown gamma (context,
+    replicate, query, document). Dense integers for both keep the two joins of a step cheap.
+#}
+{% macro ipf_propensities(cells, steps) %}
+    with recursive documents as (
+        select
+            context,
+            query,
+            doc_id
+        from {{ cells }}
+        group by context, query, doc_id
+        having count(distinct rank) > 1 and sum(n_clicks) > 0
+    ),
+
+    informative as (
+        select cells.*
+        from {{ cells }} as cells
+        inner join documents
+            on
+                cells.context = documents.context
+                and cells.query = documents.query
+                and cells.doc_id = documents.doc_id
+    ),
+
+    replicated as (
+        {{ leave_one_group_out('informative', ['context', 'query', 'doc_id', 'rank']) | indent(8) }}
+    ),
+
+    slots as (
+        select
+            context,
+            replicate,
+            rank,
+            cast(sum(n_impressions) as bigint) as n_impressions,
+            cast(sum(n_clicks) as bigint) as n_clicks,
+            row_number() over (order by context, replicate, rank) as slot
+        from replicated
+        group by context, replicate, rank
+    ),
+
+    items as (
+        select
+            context,
+            replicate,
+            query,
+            doc_id,
+            row_number() over (order by context, replicate, query, doc_id) as item
+        from replicated
+        group by context, replicate, query, doc_id
+    ),
+
+    edges as (
+        select
+            slots.slot,
+            items.item,
+            cast(replicated.n_impressions as double) as n_impressions,
+            cast(replicated.n_clicks as double) as n_clicks
+        from replicated
+        inner join slots
+            on
+                replicated.context = slots.context
+                and replicated.replicate = slots.replicate
+                and replicated.rank = slots.rank
+        inner join items
+            on
+                replicated.context = items.context
+                and replicated.replicate = items.replicate
+                and replicated.query = items.query
+                and replicated.doc_id = items.doc_id
+        where replicated.n_impressions > 0
+    ),
+
+    fits as (
+        select
+            slot,
+            0 as step,
+            cast(1 as double) as theta
+        from slots
+
+        union all
+
+        select
+            edges.slot,
+            gammas.step + 1 as step,
+            sum(edges.n_clicks) / nullif(sum(edges.n_impressions * gammas.gamma), 0) as theta
+        from edges
+        inner join (
+            select
+                edges.item,
+                max(fits.step) as step,
+                sum(edges.n_clicks)
+                / nullif(sum(edges.n_impressions * fits.theta), 0) as gamma
+            from edges
+            inner join fits
+                on edges.slot = fits.slot
+            where fits.step < {{ steps }}
+            group by edges.item
+        ) as gammas
+            on edges.item = gammas.item
+        group by edges.slot, gammas.step
+    ),
+
+    -- only ratios are identified, so rank 1 of the same fit is the unit
+    relative as (
+        select
+            slots.context,
+            slots.replicate,
+            slots.rank,
+            slots.n_impressions,
+            slots.n_clicks,
+            fits.step,
+            fits.theta / nullif(
+                max(case when slots.rank = 1 then fits.theta end)
+                    over (partition by slots.context, slots.replicate, fits.step),
+                0
+            ) as propensity
+        from fits
+        inner join slots
+            on fits.slot = slots.slot
+    )
+
+    select
+        relative.context,
+        relative.replicate,
+        relative.rank,
+        relative.propensity,
+        relative.n_impressions,
+        relative.n_clicks,
+        abs(relative.propensity / nullif(previous.propensity, 0) - 1) as last_step_change
+    from relative
+    inner join relative as previous
+        on
+            relative.context = previous.context
+            and relative.replicate = previous.replicate
+            and relative.rank = previous.rank
+            and relative.step = previous.step + 1
+    where relative.step = {{ steps }}
+{% endmacro %}

@@ -1,0 +1,61 @@
+{#
+    One line per estimator: name, query over the cells, clicks a rank needs before its estimate
+    counts as identified (none: an assumption, never identified), whether ranks must be tied
+    together by shared documents. A new estimator is one macro and one line here.
+#}
+{% set estimators = [
+    ('none', unit_propensities('ranks'), none, false),
+    ('power_law', power_law_propensities('ranks', var('propensity_alpha')), none, false),
+    ('randomised', randomised_propensities('cells'), var('min_randomised_clicks'), false),
+    ('ipf', ipf_propensities('cells', var('ipf_steps')), var('min_ipf_clicks'), true),
+] %}
+
+with cells as (
+    select * from {{ ref('int_position_cells') }}
+),
+
+ranks as (
+    select * from {{ ref('int_propensity_ranks') }}
+),
+
+{% for name, query, min_clicks, needs_ties in estimators %}
+{{ name }}_estimates as (
+    {{ query | indent(4) }}
+),
+
+{% endfor %}
+-- every estimator has every rank, also the ranks it cannot see
+all_estimates as (
+    {% for name, query, min_clicks, needs_ties in estimators %}
+    select
+        '{{ name }}' as estimator,
+        ranks.context,
+        coalesce(estimates.replicate, 0) as replicate,
+        ranks.rank,
+        estimates.propensity,
+        coalesce(estimates.n_impressions, 0) as n_impressions,
+        coalesce(estimates.n_clicks, 0) as n_clicks,
+        estimates.last_step_change,
+        cast({{ min_clicks if min_clicks is not none else 'null' }} as bigint) as min_clicks,
+        {{ needs_ties | lower }} as needs_ties
+    from ranks
+    left join {{ name }}_estimates as estimates
+        on
+            ranks.context = estimates.context
+            and ranks.rank = estimates.rank
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
+)
+
+select
+    estimator,
+    context,
+    cast(replicate as integer) as replicate,
+    cast(rank as integer) as rank,
+    cast(propensity as double) as propensity,
+    cast(n_impressions as bigint) as n_impressions,
+    cast(n_clicks as bigint) as n_clicks,
+    cast(last_step_change as double) as last_step_change,
+    min_clicks,
+    needs_ties
+from all_estimates

@@ -1,0 +1,45 @@
+with events as (
+    select * from {{ ref('int_behavior_events') }}
+),
+
+days as (
+    select
+        case
+            when grouping(doc_id) = 1 then 'all'
+            when grouping(query) = 1 then 'document'
+            else 'pair'
+        end as level,
+        query,
+        doc_id,
+        cast(happened_at as date) as activity_date,
+        {{ behavior_sums() | indent(8) }}
+    from events
+    group by grouping sets (
+        (query, doc_id, cast(happened_at as date)),
+        (doc_id, cast(happened_at as date)),
+        (cast(happened_at as date))
+    )
+)
+
+select
+    level,
+    query,
+    doc_id,
+    activity_date,
+    coalesce(
+        lead(activity_date) over (partition by level, query, doc_id order by activity_date),
+        cast('9999-12-31' as date)
+    ) as next_activity_date,
+    {% for sum in ['n_impressions', 'exposure', 'n_clicks', 'n_sat_clicks'] %}
+    sum({{ sum }}) over (
+        partition by level, query, doc_id
+        order by activity_date
+        rows between unbounded preceding and current row
+    ) as {{ sum }},
+    {% endfor %}
+    max(last_shown_on) over (
+        partition by level, query, doc_id
+        order by activity_date
+        rows between unbounded preceding and current row
+    ) as last_shown_on
+from days

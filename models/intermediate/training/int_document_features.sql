@@ -1,0 +1,66 @@
+{#
+    The features file, one row per query and document of the log. A value given for the query and
+    the document wins over one given for the document alone, column by column. The file's columns
+    are its owner's business, so they are taken as they come; text becomes null.
+#}
+with impressions as (
+    select * from {{ ref('fct_impressions') }}
+),
+
+features as (
+    select
+        *,
+        {{ normalize_query('query') }} as feature_query
+    from {{ source('raw', 'ranking_features') }}
+),
+
+pairs as (
+    select distinct
+        query,
+        doc_id
+    from impressions
+),
+
+matched as (
+    select
+        pairs.query as pair_query,
+        pairs.doc_id as pair_doc_id,
+        features.*
+    from pairs
+    inner join features
+        on
+            pairs.doc_id = cast(features.doc_id as string)
+            and pairs.query = features.feature_query
+    union all
+    select
+        pairs.query as pair_query,
+        pairs.doc_id as pair_doc_id,
+        features.*
+    from pairs
+    inner join features
+        on
+            pairs.doc_id = cast(features.doc_id as string)
+            and features.query is null
+),
+
+-- max() only settles which of several equal keys counts; the keys ride along because a file
+-- without features would otherwise leave nothing to select
+resolved as (
+    select
+        pair_query,
+        pair_doc_id,
+        coalesce(
+            max(try_cast(columns(* exclude (pair_query, pair_doc_id)) as double))
+                filter (where feature_query is not null),
+            max(try_cast(columns(* exclude (pair_query, pair_doc_id)) as double))
+                filter (where feature_query is null)
+        ) as 'f_\0'
+    from matched
+    group by pair_query, pair_doc_id
+)
+
+select
+    pair_query as query,
+    pair_doc_id as doc_id,
+    * exclude (pair_query, pair_doc_id, f_query, f_doc_id, f_feature_query)
+from resolved

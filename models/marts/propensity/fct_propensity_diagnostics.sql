@@ -1,0 +1,113 @@
+with propensities as (
+    select * from {{ ref('fct_position_propensities') }}
+),
+
+ranks as (
+    select * from {{ ref('int_propensity_ranks') }}
+),
+
+curves as (
+    select * from {{ ref('int_propensity_curves') }}
+),
+
+fits as (
+    select * from {{ ref('int_propensity_power_law_fits') }}
+),
+
+components as (
+    select * from {{ ref('int_rank_components') }}
+),
+
+choices as (
+    select * from {{ ref('int_propensity_choices') }}
+),
+
+-- what each estimator would do to the clicks of the training window: all clicks of a rank carry
+-- the same weight
+weights as (
+    select
+        propensities.estimator,
+        propensities.context,
+        propensities.is_active,
+        ranks.n_clicks,
+        {{ ips_weight('propensities.propensity', var('ips_clip')) }} as weight,
+        1 / propensities.propensity > {{ var('ips_clip') }} as is_clipped
+    from propensities
+    inner join ranks
+        on
+            propensities.context = ranks.context
+            and propensities.rank = ranks.rank
+),
+
+clicks as (
+    select
+        estimator,
+        context,
+        bool_or(is_active) as is_active,
+        sum(n_clicks) as n_clicks,
+        power(sum(n_clicks * weight), 2)
+        / nullif(sum(n_clicks * power(weight, 2)), 0) as effective_sample_size,
+        max(case when n_clicks > 0 then weight end)
+        / nullif(sum(n_clicks * weight), 0) as max_weight_share,
+        cast(sum(case when is_clipped then n_clicks else 0 end) as double)
+        / nullif(sum(n_clicks), 0) as clipped_share
+    from weights
+    group by estimator, context
+),
+
+graphs as (
+    select
+        context,
+        count(distinct component) as n_connected_components
+    from components
+    group by context
+),
+
+convergence as (
+    select
+        estimator,
+        context,
+        max(last_step_change) as max_last_step_change
+    from curves
+    group by estimator, context
+),
+
+alphas as (
+    select
+        clicks.*,
+        case clicks.estimator
+            when 'none' then cast(0 as double)
+            when 'power_law' then cast({{ var('propensity_alpha') }} as double)
+            else fits.alpha
+        end as alpha,
+        fits.alpha_std_error
+    from clicks
+    left join fits
+        on
+            clicks.estimator = fits.estimator
+            and clicks.context = fits.context
+)
+
+select
+    cast(alphas.estimator as string) as estimator,
+    cast(alphas.context as string) as context,
+    cast(alphas.is_active as boolean) as is_active,
+    cast(alphas.n_clicks as bigint) as n_clicks,
+    cast(alphas.effective_sample_size as double) as effective_sample_size,
+    cast(alphas.max_weight_share as double) as max_weight_share,
+    cast(alphas.clipped_share as double) as clipped_share,
+    cast(alphas.alpha as double) as alpha,
+    cast(alphas.alpha_std_error as double) as alpha_std_error,
+    cast(coalesce(graphs.n_connected_components, 0) as integer) as n_connected_components,
+    cast(convergence.max_last_step_change as double) as max_last_step_change,
+    cast(null as double) as trust_bias_p,
+    cast(choices.choice_reason as string) as choice_reason
+from alphas
+inner join choices
+    on alphas.context = choices.context
+left join graphs
+    on alphas.context = graphs.context
+left join convergence
+    on
+        alphas.estimator = convergence.estimator
+        and alphas.context = convergence.context
