@@ -1,2 +1,226 @@
+{#
+    Makes the source views of schema raw from the path vars, when a run starts. The format that is
+    not chosen gets an empty view, so that every model exists whichever format is read.
+#}
 {% macro register_raw_sources() %}
+    {% if execute and flags.WHICH in ('build', 'run') %}
+        {{ return(adapter.dispatch('register_raw_sources', 'eval_flywheel')()) }}
+    {% endif %}
+{% endmacro %}
+
+{% macro duckdb__register_raw_sources() %}
+    {% set lines = {'text': [], 'parquet': [], 'csv': []} %}
+    {% set flat = {'text': [], 'parquet': [], 'csv': []} %}
+    {% set features = [] %}
+    {% if var('log_format') == 'ubi' %}
+        {% for name in ('raw_queries', 'raw_events') if var(name) %}
+            {% do sort_log_files(name, lines) %}
+        {% endfor %}
+        {% if lines.csv %}
+            {{ exceptions.raise_compiler_error(
+                'raw_queries and raw_events name a CSV file (' ~ lines.csv[0]
+                ~ '); UBI is read from NDJSON or Parquet.'
+            ) }}
+        {% endif %}
+    {% else %}
+        {% do sort_log_files('flat_log', flat) %}
+    {% endif %}
+    {% if var('ranking_features') %}
+        {% set features = list_log_files(var('ranking_features')) %}
+        {% if not features %}
+            {{ exceptions.raise_compiler_error(
+                'ranking_features names no file: ' ~ var('ranking_features')
+                ~ ' (a Parquet file with query, doc_id and numeric columns, or an empty var).'
+            ) }}
+        {% endif %}
+    {% endif %}
+    {% do run_query('create schema if not exists raw') %}
+    {% do flat.update({'csv_dialects': duckdb_csv_dialects(flat.csv)}) %}
+    {% do duckdb_find_unreadable_rows(lines.text + flat.text, flat.csv_dialects) %}
+    {% do run_query('create or replace view raw.ubi_lines as ' ~ duckdb_raw_lines(lines)) %}
+    {% do run_query('create or replace view raw.flat_rows as ' ~ duckdb_flat_rows(flat)) %}
+    {% do run_query(
+        'create or replace view raw.ranking_features as '
+        ~ duckdb_ranking_features(features)
+    ) %}
+{% endmacro %}
+
+{% macro sort_log_files(var_name, files) %}
+    {% set found = list_log_files(var(var_name)) if var(var_name) else [] %}
+    {% if not found %}
+        {{ exceptions.raise_compiler_error(
+            var_name ~ " names no file: '" ~ var(var_name)
+            ~ "' (expected a file, a glob, or a folder with .ndjson, .parquet or .csv files,"
+            ~ ' plain, .gz or .zst).'
+        ) }}
+    {% endif %}
+    {% for file in found %}
+        {% set plain = file | lower | replace('.gz', '') | replace('.zst', '') %}
+        {% set kind = 'parquet' if plain.endswith('.parquet')
+            else 'csv' if plain.endswith('.csv') else 'text' %}
+        {% if file not in files[kind] %}
+            {% do files[kind].append(file) %}
+        {% endif %}
+    {% endfor %}
+{% endmacro %}
+
+{% macro duckdb_file_list(files) -%}
+    [{% for file in files %}'{{ file | replace("'", "''") }}'{{ ', ' if not loop.last }}{% endfor %}]
+{%- endmacro %}
+
+{#
+    Text is read line by line, unparsed, so that one bad line never costs its neighbours. Lines
+    that DuckDB itself cannot read come from raw.unreadable_rows, where the start of the run put
+    them; row_index and row_tie together are the order of the lines in the log.
+#}
+{% macro duckdb_text_lines(files) %}
+    select
+        source_file,
+        row_number() over () as row_index,
+        cast(0 as bigint) as row_tie,
+        line,
+        cast(null as varchar) as read_error
+    from read_csv({{ duckdb_file_list(files) }}, {{ duckdb_line_reader() }}, ignore_errors = true)
+    union all
+    select source_file, row_index, row_tie, line, read_error
+    from raw.unreadable_rows
+    where is_line
+{% endmacro %}
+
+{% macro duckdb_raw_lines(files) %}
+    select source_file, row_index, row_tie, line, read_error
+    from (
+        select
+            cast(null as varchar) as source_file,
+            cast(null as bigint) as row_index,
+            cast(null as bigint) as row_tie,
+            cast(null as varchar) as line,
+            cast(null as varchar) as read_error
+        where false
+        {% if files.text %}
+            union all
+            {{ duckdb_text_lines(files.text) }}
+        {% endif %}
+        {% if files.parquet %}
+            union all
+            select
+                source_file,
+                file_row_number + 1 as row_index,
+                0 as row_tie,
+                cast(json_merge_patch(
+                    to_json(documents), '{"source_file": null, "file_row_number": null}'
+                ) as varchar) as line,
+                cast(null as varchar) as read_error
+            from read_parquet(
+                {{ duckdb_file_list(files.parquet) }},
+                union_by_name = true, filename = 'source_file', file_row_number = true
+            ) as documents
+        {% endif %}
+    ) as all_lines
+{% endmacro %}
+
+{% macro flat_log_columns() %}
+    {{ return([
+        'search_id', 'searched_at', 'query', 'doc_id', 'rank', 'clicked', 'user_id', 'session_id',
+        'clicked_at', 'dwell_seconds', 'converted', 'user_agent', 'ip', 'device', 'variant',
+        'model_version', 'is_randomised', 'rank_before_swap', 'logging_propensity', 'grade',
+    ]) }}
+{% endmacro %}
+
+{# Every column as text, absent ones null: what a value means is decided in staging. #}
+{% macro duckdb_flat_rows(files) %}
+    {% set columns = flat_log_columns() %}
+    select
+        source_file,
+        row_index,
+        coalesce(row_tie, 0) as row_tie,
+        {% for column in columns %}
+            cast({{ column }} as varchar) as {{ column }},
+        {% endfor %}
+        read_error,
+        unread_text
+    from (
+        select
+            cast(null as varchar) as source_file,
+            cast(null as bigint) as row_index,
+            cast(null as bigint) as row_tie,
+            {% for column in columns %}
+                cast(null as varchar) as {{ column }},
+            {% endfor %}
+            cast(null as varchar) as read_error,
+            cast(null as varchar) as unread_text
+        where false
+        {% if files.parquet %}
+            union all by name
+            select *, file_row_number + 1 as row_index
+            from read_parquet(
+                {{ duckdb_file_list(files.parquet) }},
+                union_by_name = true, filename = 'source_file', file_row_number = true
+            )
+        {% endif %}
+        {% for dialect in files.csv_dialects %}
+            union all by name
+            select
+                source_file,
+                row_number() over () as row_index,
+                {% for column in columns if column in dialect.columns %}
+                    {{ column }},
+                {% endfor %}
+                case when unexpected_value is not null then 'malformed_csv' end as read_error
+            from read_csv(
+                {{ duckdb_file_list(dialect.files) }}, {{ duckdb_csv_reader(dialect) }},
+                ignore_errors = true
+            )
+        {% endfor %}
+        {% if files.csv %}
+            union all by name
+            select source_file, row_index, row_tie, read_error, line as unread_text
+            from raw.unreadable_rows
+            where not is_line
+        {% endif %}
+        {% if files.text %}
+            union all by name
+            select
+                source_file,
+                row_index,
+                row_tie,
+                {% for column in columns %}
+                    document[{{ loop.index }}] as {{ column }},
+                {% endfor %}
+                case
+                    when line is null or trim(line) = '' then 'blank_line'
+                    when document is null then coalesce(read_error, 'malformed_json')
+                end as read_error,
+                case when document is null then line end as unread_text
+            from (
+                select
+                    source_file,
+                    row_index,
+                    row_tie,
+                    line,
+                    read_error,
+                    case
+                        when read_error is null and json_valid(line)
+                            then json_extract_string(line, [
+                                {% for column in columns %}
+                                    '$.{{ column }}'{{ ', ' if not loop.last }}
+                                {% endfor %}
+                            ])
+                    end as document
+                from ({{ duckdb_text_lines(files.text) }}) as text_lines
+            ) as documents
+        {% endif %}
+    ) as all_rows
+{% endmacro %}
+
+{% macro duckdb_ranking_features(files) %}
+    select *
+    from (
+        select cast(null as varchar) as query, cast(null as varchar) as doc_id
+        where false
+        {% if files %}
+            union all by name
+            select * from read_parquet({{ duckdb_file_list(files) }}, union_by_name = true)
+        {% endif %}
+    ) as ranking_features
 {% endmacro %}

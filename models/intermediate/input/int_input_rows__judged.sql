@@ -1,0 +1,106 @@
+{%- set payload_limit = 4000 -%}
+with
+
+documents as (
+
+    select * from {{ ref('stg_ubi__documents') }}
+
+),
+
+queries as (
+
+    select * from {{ ref('stg_ubi__queries') }}
+
+),
+
+events as (
+
+    select * from {{ ref('int_ubi_events__judged') }}
+
+),
+
+flat_rows as (
+
+    select * from {{ ref('int_flat_rows__judged') }}
+
+),
+
+ubi_rows as (
+
+    select
+        documents.document_id,
+        case documents.document_kind
+            when 'query' then 'ubi_queries'
+            when 'event' then 'ubi_events'
+            else 'ubi_unknown'
+        end as source,
+        documents.source_file,
+        documents.row_number,
+        documents.query_id as search_id,
+        coalesce(documents.read_error, queries.rejection_reason, events.rejection_reason)
+            as reason,
+        documents.is_duplicate or coalesce(queries.is_superseded, false) as is_merged,
+        documents.document as payload
+    from documents
+    left join queries on documents.document_id = queries.document_id
+    left join events on documents.document_id = events.document_id
+
+),
+
+flat as (
+
+    select
+        document_id,
+        'flat' as source,
+        source_file,
+        row_number,
+        search_id,
+        rejection_reason as reason,
+        coalesce(is_duplicate, false) as is_merged,
+        case
+            when rejection_reason is not null
+                then coalesce(
+                    unread_text,
+                    cast(to_json({
+                        'search_id': search_id,
+                        'searched_at': searched_at_text,
+                        'query': query,
+                        'doc_id': doc_id,
+                        'rank': rank_text,
+                        'clicked': clicked_text
+                    }) as varchar)
+                )
+        end as payload
+    from flat_rows
+
+),
+
+all_rows as (
+
+    select * from ubi_rows
+    union all
+    select * from flat
+
+),
+
+final as (
+
+    select
+        document_id,
+        source,
+        source_file,
+        row_number,
+        search_id,
+        case
+            when reason is not null then 'quarantined'
+            when is_merged then 'merged'
+            else 'used'
+        end as outcome,
+        reason,
+        case when reason is not null then substr(payload, 1, {{ payload_limit }}) end as payload,
+        case when reason is not null then length(payload) end as payload_length
+    from all_rows
+
+)
+
+select * from final

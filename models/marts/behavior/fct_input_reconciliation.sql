@@ -1,0 +1,23 @@
+with
+
+rows_judged as (
+
+    select * from {{ ref('int_input_rows__judged') }}
+
+),
+
+final as (
+
+    select
+        cast(source as varchar) as source,
+        cast(source_file as varchar) as source_file,
+        cast(count(*) as bigint) as n_rows,
+        cast(count(case when outcome = 'used' then 1 end) as bigint) as n_used,
+        cast(count(case when outcome = 'merged' then 1 end) as bigint) as n_merged,
+        cast(count(case when outcome = 'quarantined' then 1 end) as bigint) as n_quarantined
+    from rows_judged
+    group by source, source_file
+
+)
+
+select * from final

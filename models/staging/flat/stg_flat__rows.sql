@@ -1,0 +1,175 @@
+with
+
+raw_rows as (
+
+    select * from {{ source('raw', 'flat_rows') }}
+
+),
+
+numbered as (
+
+    select
+        *,
+        row_number() over (
+            partition by source_file
+            order by row_index, row_tie
+        ) as row_number
+    from raw_rows
+
+),
+
+typed as (
+
+    select
+        md5(source_file || '#' || cast(row_number as varchar)) as document_id,
+        source_file,
+        cast(row_number as bigint) as row_number,
+        read_error,
+        unread_text,
+        nullif(trim(search_id), '') as search_id,
+        {{ parse_timestamp('searched_at') }} as searched_at,
+        searched_at as searched_at_text,
+        query,
+        nullif(trim(doc_id), '') as doc_id,
+        {{ try_integer('rank') }} as ordinal,
+        rank as rank_text,
+        coalesce(
+            try_cast(clicked as boolean),
+            case
+                when try_cast(clicked as double) = 0 then false
+                when try_cast(clicked as double) = 1 then true
+            end
+        ) as is_clicked,
+        clicked as clicked_text,
+        nullif(trim(user_id), '') as logged_user_id,
+        nullif(trim(session_id), '') as logged_session_id,
+        {{ parse_timestamp('clicked_at') }} as clicked_at,
+        case
+            when try_cast(dwell_seconds as double) >= 0 and isfinite(try_cast(dwell_seconds as double))
+                then try_cast(dwell_seconds as double)
+        end as dwell_seconds,
+        coalesce(try_cast(converted as boolean), try_cast(converted as double) > 0, false)
+            as is_converted,
+        nullif(trim(user_agent), '') as user_agent,
+        case when ip is not null then md5('{{ var("address_salt") }}' || '-' || ip) end as ip_hash,
+        device,
+        nullif(trim(variant), '') as variant,
+        nullif(trim(model_version), '') as model_version,
+        coalesce(
+            try_cast(is_randomised as boolean), try_cast(is_randomised as double) > 0, false
+        ) as is_randomised,
+        {{ try_integer('rank_before_swap') }} as rank_before_swap,
+        try_cast(logging_propensity as double) as logging_propensity,
+        try_cast(grade as double) as grade
+    from numbered
+    where read_error is null or read_error <> 'blank_line'
+
+),
+
+judged as (
+
+    select
+        *,
+        case
+            when read_error is not null then read_error
+            when search_id is null then 'missing_search_id'
+            when searched_at is null then 'missing_time'
+            when {{ is_impossible_time('searched_at') }} then 'impossible_time'
+            when query is null or trim(query) = '' then 'missing_query'
+            when length(query) > {{ var('max_query_length') }} then 'query_too_long'
+            when doc_id is null then 'missing_document'
+            when rank_text is null then 'missing_rank'
+            when
+                ordinal is null or ordinal < 0 or ordinal > {{ var('max_rank') }}
+                then 'impossible_rank'
+            when is_clicked is null then 'invalid_clicked'
+        end as rejection_reason
+    from typed
+
+),
+
+{# One search id stands for one search: the earliest usable row says which. #}
+anchored as (
+
+    select
+        *,
+        case
+            when rejection_reason is null
+                then first_value(normalized_anchor) over (
+                    partition by search_id, rejection_reason is null
+                    order by searched_at, normalized_anchor, source_file, row_number
+                )
+        end as search_anchor
+    from (
+        select
+            *,
+            md5({{ normalize_query('query') }} || '|' || coalesce(logged_user_id, ''))
+                as normalized_anchor
+        from judged
+    ) as anchors
+
+),
+
+consistent as (
+
+    select
+        * exclude (rejection_reason),
+        case
+            when rejection_reason is null and normalized_anchor <> search_anchor
+                then 'conflicting_search'
+            else rejection_reason
+        end as rejection_reason
+    from anchored
+
+),
+
+{# The same document twice in one search is one impression; a clicked row stands for it, then the best-placed. #}
+ranked as (
+
+    select
+        *,
+        row_number() over (
+            partition by search_id, doc_id, rejection_reason is null
+            order by is_clicked desc, ordinal, clicked_at, source_file, row_number
+        ) as delivery
+    from consistent
+
+),
+
+final as (
+
+    select
+        document_id,
+        source_file,
+        row_number,
+        unread_text,
+        search_id,
+        searched_at,
+        searched_at_text,
+        query,
+        doc_id,
+        ordinal,
+        rank_text,
+        is_clicked,
+        clicked_text,
+        logged_user_id,
+        logged_session_id,
+        clicked_at,
+        dwell_seconds,
+        is_converted,
+        user_agent,
+        ip_hash,
+        device,
+        variant,
+        model_version,
+        is_randomised,
+        rank_before_swap,
+        logging_propensity,
+        grade,
+        rejection_reason,
+        case when rejection_reason is null then delivery > 1 end as is_duplicate
+    from ranked
+
+)
+
+select * from final

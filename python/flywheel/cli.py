@@ -1,0 +1,330 @@
+"""The `flywheel` command."""
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flywheel import variables
+from flywheel.errors import FlywheelError
+from flywheel.settings import Settings, load_settings
+from flywheel.terminal import Terminal
+
+
+class _Group(click.Group):
+    """A group whose commands end with one sentence where the user can mend something."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except FlywheelError as error:
+            click.echo(f"flywheel: {error}", err=True)
+            ctx.exit(1)
+        except KeyboardInterrupt:
+            click.echo("flywheel: stopped; the next run goes on from here.", err=True)
+            ctx.exit(130)
+
+
+def _with_vars(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--var",
+        "assignments",
+        metavar="NAME=VALUE",
+        multiple=True,
+        help="A dbt var, as in docs/vars.md; repeatable, and remembered for later commands.",
+    )(command)
+
+
+def _given(settings: Settings, assignments: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        **variables.remembered(settings),
+        **variables.parse(assignments, settings.project),
+    }
+
+
+def _emit(data: Any) -> None:
+    click.echo(json.dumps(data, indent=2, default=str))
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="eval-flywheel", prog_name="flywheel")
+def cli() -> None:
+    """From raw click logs to a debiased ranker and a canary decision, in your warehouse."""
+
+
+@cli.command()
+@click.option("--output", type=click.Path(path_type=Path), help="Folder of the log.")
+@click.option("--days", default=28, show_default=True)
+@click.option("--start", default="2026-01-05", show_default=True, help="First day.")
+@click.option("--searches-per-day", default=1500, show_default=True)
+@click.option("--seed", default=7, show_default=True)
+@click.option("--format", "log_format", type=click.Choice(["ubi", "flat"]), default="ubi")
+def simulate(
+    output: Path | None, days: int, start: str, searches_per_day: int, seed: int, log_format: str
+) -> None:
+    """Write the click log of a simulated shop, with its ranking features."""
+    from flywheel.simulator import World, to_flat
+    from flywheel.simulator import simulate as write_log
+
+    settings = load_settings()
+    folder = output or settings.home / "simulated"
+    terminal = Terminal()
+    try:
+        first = date.fromisoformat(start)
+    except ValueError:
+        raise FlywheelError(f"--start is {start}; write it as YYYY-MM-DD.") from None
+    with terminal.step("Simulate") as step:
+        world = World(seed=seed)
+        options = {
+            "days": days,
+            "start_date": first,
+            "searches_per_day": searches_per_day,
+            "seed": seed,
+        }
+        if log_format == "flat":
+            log = to_flat(world, output=folder / "flat_log.parquet", **options)
+        else:
+            log = write_log(world, out_dir=folder / "log", **options).folder
+        features = world.write_features(folder / "ranking_features.parquet")
+        step.result = f"{days} days in {log}"
+    terminal.line(f"Turn the flywheel on it:  flywheel run --log {log} --features {features}")
+
+
+@cli.command()
+@_with_vars
+@click.option("--full-refresh", is_flag=True, help="Rebuild incremental tables from nothing.")
+@click.option("--no-tests", is_flag=True, help="Build the tables without running dbt's tests.")
+def build(assignments: tuple[str, ...], full_refresh: bool, no_tests: bool) -> None:
+    """Build every table from the log, and test it."""
+    from flywheel import loop
+
+    settings = load_settings()
+    given = _given(settings, assignments)
+    loop.build(settings, given, Terminal(), tests=not no_tests, full_refresh=full_refresh)
+
+
+@cli.command()
+@_with_vars
+def validate(assignments: tuple[str, ...]) -> None:
+    """Run the Great Expectations suites on the warehouse, and write the Data Docs."""
+    from flywheel import loop
+
+    settings = load_settings()
+    _given(settings, assignments)
+    loop.validate(settings, Terminal())
+    click.echo(f"Data Docs: {settings.home / 'data_docs' / 'index.html'}")
+
+
+@cli.command()
+@_with_vars
+@click.option("--seed", default=1, show_default=True)
+def train(assignments: tuple[str, ...], seed: int) -> None:
+    """Fit a ranker on the training tables and register it as a challenger."""
+    from flywheel import loop, registry
+
+    settings = load_settings()
+    _given(settings, assignments)
+    registry.repair(settings)
+    version = loop.train(settings, Terminal(), seed=seed)
+    click.echo(f"{version} is registered as challenger; compare it with `flywheel evaluate`.")
+
+
+@cli.command()
+@_with_vars
+@click.option("--model", default="challenger", show_default=True, help="Version, or challenger.")
+def evaluate(assignments: tuple[str, ...], model: str) -> None:
+    """Compare a model with the champion on the held-out searches."""
+    from flywheel import loop, registry
+    from flywheel.warehouse import connect
+
+    settings = load_settings()
+    given = _given(settings, assignments)
+    registry.repair(settings)
+    terminal = Terminal()
+    version = registry.resolve(registry.state(settings), model).version
+    evaluation_id, _ = loop.evaluate(settings, given, terminal, version)
+    with connect(settings) as connection:
+        rows = connection.execute(
+            """
+            select metric, value, ci_low, ci_high, delta, delta_ci_low, delta_ci_high
+            from fct_offline_evaluations
+            where evaluation_id = ? and model_version = ?
+            order by metric
+            """,
+            [evaluation_id, version],
+        ).fetchall()
+    terminal.table(
+        f"{version} against {registry.champion(settings)}",
+        [("metric", "left"), ("value", "right"), ("interval", "right"), ("delta", "right"),
+         ("interval of the delta", "right")],
+        [
+            (
+                name,
+                _number(value),
+                _interval(low, high),
+                _number(delta, signed=True),
+                _interval(delta_low, delta_high, signed=True),
+            )
+            for name, value, low, high, delta, delta_low, delta_high in rows
+        ],
+    )
+
+
+@cli.command()
+@_with_vars
+@click.option("--log", metavar="PATH", help="Your log: a file, a glob or a folder.")
+@click.option("--features", metavar="PATH", help="Ranking features, Parquet.")
+@click.option("--seed", default=1, show_default=True)
+@click.option("--no-tests", is_flag=True, help="Leave out dbt's tests.")
+@click.option("--no-validation", is_flag=True, help="Leave out Great Expectations.")
+def run(
+    assignments: tuple[str, ...],
+    log: str | None,
+    features: str | None,
+    seed: int,
+    no_tests: bool,
+    no_validation: bool,
+) -> None:
+    """Turn the flywheel once: build, validate, judge the canary, train, evaluate, deploy."""
+    from flywheel import inputs, loop
+    from flywheel.report import write_report
+
+    settings = load_settings()
+    given = variables.remembered(settings)
+    if log is not None:
+        given = variables.for_log(log, inputs.detect_format(log), features)
+    elif features is not None:
+        given["ranking_features"] = variables.absolute(features)
+    given.update(variables.parse(assignments, settings.project))
+    terminal = Terminal()
+    outcome = loop.turn(
+        settings, given, terminal, seed=seed, tests=not no_tests, gates=not no_validation
+    )
+    with terminal.step("Report") as step:
+        step.result = str(write_report(settings))
+    terminal.line(f"{outcome.reason[0].upper()}{outcome.reason[1:]}".rstrip(".") + ".")
+
+
+@cli.command()
+@click.option("--features", required=True, type=click.Path(path_type=Path), metavar="IN.parquet")
+@click.option("--output", required=True, type=click.Path(path_type=Path), metavar="OUT.parquet")
+@click.option("--model", default="champion", show_default=True,
+              help="A version, champion or challenger.")
+def score(features: Path, output: Path, model: str) -> None:
+    """Score a Parquet file of query, doc_id and features."""
+    from flywheel import registry
+    from flywheel.ranker.scoring import score_file
+
+    settings = load_settings()
+    registry.repair(settings)
+    terminal = Terminal()
+    with terminal.step("Score") as step:
+        n_rows = score_file(settings, features, output, model, on_progress=step.tick)
+        step.result = f"{n_rows} rows in {output}"
+
+
+@cli.command()
+@_with_vars
+@click.option("--no-build", is_flag=True, help="Judge on the tables as they are.")
+def canary(assignments: tuple[str, ...], no_build: bool) -> None:
+    """Judge the running canary on the newest log, and promote it or roll it back."""
+    from flywheel import loop, registry
+
+    settings = load_settings()
+    given = _given(settings, assignments)
+    registry.repair(settings)
+    if registry.current_deployment(settings) is None:
+        raise FlywheelError(
+            "No canary is running; `flywheel run` starts one when a challenger beats the champion."
+        )
+    terminal = Terminal()
+    if not no_build:
+        loop.build(settings, given, terminal)
+    loop.judge(settings, given, terminal)
+
+
+@cli.command()
+@click.argument("version", required=False)
+@click.option("--reason", default="promoted by hand", show_default=True)
+def promote(version: str | None, reason: str) -> None:
+    """Make the canary the champion."""
+    from flywheel import registry
+
+    settings = load_settings()
+    registry.repair(settings)
+    ended = registry.promote(settings, version, reason=reason)
+    click.echo(f"{ended.challenger_version} is the champion now.")
+
+
+@cli.command()
+@click.option("--reason", default="rolled back by hand", show_default=True)
+def rollback(reason: str) -> None:
+    """Take back the canary or, without one, the champion."""
+    from flywheel import registry
+
+    settings = load_settings()
+    registry.repair(settings, verify=False)
+    after = registry.rollback(settings, reason=reason)
+    click.echo(f"Everybody sees {after.champion} now.")
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+def status(as_json: bool) -> None:
+    """Show champion, canary, models and the last turns."""
+    from flywheel.status import read_status, show_status
+
+    settings = load_settings()
+    found = read_status(settings)
+    if as_json:
+        _emit(found)
+    else:
+        show_status(found, Terminal())
+
+
+@cli.command()
+@click.option("--output", type=click.Path(path_type=Path), help="Another place for the file.")
+def report(output: Path | None) -> None:
+    """Write the HTML report."""
+    from flywheel.report import write_report
+
+    click.echo(str(write_report(load_settings(), output=output)))
+
+
+@cli.command()
+@click.option("--turns", default=3, show_default=True)
+@click.option("--seed", default=7, show_default=True, help="Of the simulated world.")
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+def demo(turns: int, seed: int, as_json: bool) -> None:
+    """Turn the whole flywheel on simulated users, beside a loop that learns from raw clicks."""
+    from flywheel.demo import run_demo
+
+    settings = load_settings()
+    outcome = run_demo(settings, turns=turns, seed=seed, terminal=Terminal(quiet=as_json))
+    if as_json:
+        _emit(outcome)
+
+
+def _number(value: float | None, *, signed: bool = False) -> str:
+    if value is None:
+        return "-"
+    return f"{value:+.4f}" if signed else f"{value:.4f}"
+
+
+def _interval(low: float | None, high: float | None, *, signed: bool = False) -> str:
+    if low is None or high is None:
+        return "-"
+    return f"[{_number(low, signed=signed)}, {_number(high, signed=signed)}]"
+
+
+def main() -> None:
+    """Entry point of the command."""
+    cli(prog_name="flywheel")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,304 @@
+"""`flywheel demo`: the whole loop on simulated users, beside one that learns from raw clicks.
+
+Both loops serve the same simulated world through the deployment manifest, exactly as a user's own
+service would. Only the simulator knows the true relevance; it is shown, never used.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from flywheel import loop, registry, variables
+from flywheel.errors import FlywheelError
+from flywheel.files import write_atomic
+from flywheel.settings import Settings, load_settings
+from flywheel.terminal import Terminal
+
+MARKER = "demo.json"
+FIRST_DAY = date(2026, 1, 5)
+RAW_CLICKS = {"propensity_estimator": "none"}
+
+
+@dataclass(frozen=True)
+class DemoPlan:
+    """Sizes of the demo.
+
+    Attributes:
+        seed: of world, traffic and ranker.
+        turns: turns of each loop.
+        first_days: days of production traffic before the first turn.
+        canary_days: days simulated between two builds while a canary runs.
+        canary_chunks: builds at most per canary.
+        searches_per_day: expected searches of humans.
+    """
+
+    seed: int = 7
+    turns: int = 3
+    first_days: int = 21
+    canary_days: int = 7
+    canary_chunks: int = 2
+    searches_per_day: int = 1500
+
+
+def run_demo(
+    settings: Settings, *, turns: int, seed: int, terminal: Terminal
+) -> dict[str, Any]:
+    """Turn both loops, write the report, print the table.
+
+    Returns:
+        Turns of both loops, the truth, and the report's path.
+
+    Raises:
+        FlywheelError: the home folder holds somebody's own warehouse, or a step fails.
+    """
+    plan = DemoPlan(seed=seed, turns=turns)
+    _make_room(settings)
+    raw_home = settings.home / "raw_clicks"
+    terminal.line(
+        f"{turns} turns on a simulated shop (seed {seed}); a second loop learns from raw clicks."
+    )
+    other = _start_raw_clicks(raw_home, plan)
+    try:
+        turned = run_loop(settings, plan, {}, terminal)
+        with terminal.step("Raw clicks") as step:
+            if other.wait() != 0:
+                raise FlywheelError(
+                    f"The loop on raw clicks failed; its output is in {raw_home / 'output.txt'}."
+                )
+            raw = json.loads((raw_home / "turns.json").read_text(encoding="utf-8"))
+            step.result = f"{len(raw['turns'])} turns of the other loop"
+    finally:
+        if other.poll() is None:
+            other.terminate()
+            other.wait()
+    truth = _truth(turned, raw)
+    write_atomic(settings.home / "truth.json", (json.dumps(truth, indent=2) + "\n").encode())
+    from flywheel.report import write_report
+
+    with terminal.step("Report") as step:
+        report = write_report(settings, truth=truth)
+        step.result = str(report)
+    _show(turned, raw, terminal)
+    terminal.line(f"Report: {report}", style="bold")
+    return {"flywheel": turned, "raw_clicks": raw, "report": str(report)}
+
+
+def run_loop(
+    settings: Settings, plan: DemoPlan, given: Mapping[str, Any], terminal: Terminal
+) -> dict[str, Any]:
+    """Simulate, turn, serve, judge; `plan.turns` times.
+
+    Args:
+        settings: a home folder of the loop's own.
+        plan: sizes and seed.
+        given: dbt vars beside the log's.
+        terminal: where to say what happens.
+
+    Returns:
+        `production_ndcg`, `propensities` (true, by rank) and `turns`, one entry each.
+    """
+    from flywheel.serving import load_deployment
+    from flywheel.simulator import World, page_orders, simulate
+
+    world = World(seed=plan.seed)
+    log = settings.home / "raw_logs"
+    features = world.write_features(settings.home / "ranking_features.parquet")
+    given = {**variables.for_log(str(log), "ubi", str(features)), **given}
+    clock = _Clock(FIRST_DAY)
+
+    def serve(days: int) -> None:
+        deployed = settings.deployment_manifest.exists()
+        deployment = load_deployment(settings.deployment_manifest) if deployed else None
+        with terminal.step("Serve") as step:
+            done = simulate(
+                world,
+                deployment,
+                out_dir=log,
+                days=days,
+                start_date=clock.day,
+                searches_per_day=plan.searches_per_day,
+                seed=plan.seed,
+            )
+            clock.day += timedelta(days=days)
+            step.result = f"{days} days until {clock.day}, {done.n_human_searches:,} searches"
+
+    def true_ndcg(variant: str) -> float:
+        deployment = load_deployment(settings.deployment_manifest)
+        return world.true_ndcg(page_orders(world, deployment)[variant])
+
+    production = world.true_ndcg(world.production_order)
+    serve(plan.first_days)
+    turns = []
+    for number in range(1, plan.turns + 1):
+        terminal.line()
+        terminal.line(f"Turn {number}", style="bold")
+        outcome = loop.turn(
+            settings,
+            given,
+            terminal,
+            seed=plan.seed,
+            at=clock.midnight,
+            tests=number == 1,
+            gates=number == 1,
+            rebuild=number == 1,
+        )
+        challenger_ndcg = None
+        verdict = None
+        if outcome.status == "deployed":
+            challenger_ndcg = true_ndcg("canary")
+            for _ in range(plan.canary_chunks):
+                serve(plan.canary_days)
+                loop.build(settings, given, terminal, tests=False)
+                verdict = loop.judge(settings, given, terminal, at=clock.midnight)
+                if verdict.decision != "continue":
+                    break
+        else:
+            serve(plan.canary_days)
+            loop.build(settings, given, terminal, tests=False)
+        turns.append(
+            {
+                "turn": number,
+                "status": outcome.status,
+                "reason": outcome.reason,
+                "offline": _offline(outcome.offline),
+                "verdict": verdict.decision if verdict else None,
+                "verdict_reason": verdict.reason if verdict else None,
+                "challenger_version": outcome.challenger_version,
+                "challenger_true_ndcg": challenger_ndcg,
+                "champion_version": registry.champion(settings),
+                "champion_true_ndcg": true_ndcg("champion"),
+            }
+        )
+    return {
+        "production_ndcg": production,
+        "propensities": [float(p) for p in world.true_propensities(10)],
+        "turns": turns,
+    }
+
+
+class _Clock:
+    """The simulated world's calendar."""
+
+    def __init__(self, day: date) -> None:
+        self.day = day
+
+    @property
+    def midnight(self) -> datetime:
+        return datetime.combine(self.day, datetime.min.time())
+
+
+def _make_room(settings: Settings) -> None:
+    """Start afresh, but never over somebody's own log or models."""
+    marker = settings.home / MARKER
+    if settings.database.exists() and not marker.exists():
+        given = variables.remembered(settings)
+        owned = any(given.get(name) for name in variables.PATH_VARS)
+        try:
+            owned = owned or bool(registry.state(settings).versions)
+        except FlywheelError:
+            pass  # a warehouse without a registry holds no models
+        if owned:
+            raise FlywheelError(
+                f"{settings.home} holds a warehouse of your own log; give the demo a folder of "
+                "its own: FLYWHEEL_HOME=.flywheel-demo make demo."
+            )
+    settings.home.mkdir(parents=True, exist_ok=True)
+    write_atomic(marker, b'{"made_by": "flywheel demo"}\n')
+    for name in ("raw_logs", "truth", "raw_clicks", "models", "deployments", "reports"):
+        shutil.rmtree(settings.home / name, ignore_errors=True)
+    for path in (
+        settings.database,
+        settings.database.with_name(settings.database.name + ".wal"),
+        settings.deployment_manifest,
+        settings.home / "vars.json",
+    ):
+        path.unlink(missing_ok=True)
+
+
+def _start_raw_clicks(home: Path, plan: DemoPlan) -> subprocess.Popen[bytes]:
+    home.mkdir(parents=True, exist_ok=True)
+    environment = {
+        **os.environ,
+        "FLYWHEEL_HOME": str(home),
+        "FLYWHEEL_DB": str(home / "warehouse.duckdb"),
+    }
+    with (home / "output.txt").open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "flywheel.demo", str(plan.seed), str(plan.turns)],
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def _offline(row: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    names = ("metric", "value", "delta", "delta_ci_low", "delta_ci_high")
+    return {name: row[name] for name in names} if row else None
+
+
+def _truth(turned: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
+    lines = []
+    for name, outcome in (("flywheel", turned), ("raw clicks", raw)):
+        lines.append({"turn": 0, "loop": name, "true_ndcg": outcome["production_ndcg"]})
+        lines += [
+            {"turn": t["turn"], "loop": name, "true_ndcg": t["champion_true_ndcg"]}
+            for t in outcome["turns"]
+        ]
+    lines += [
+        {"turn": number, "loop": "production", "true_ndcg": turned["production_ndcg"]}
+        for number in range(len(turned["turns"]) + 1)
+    ]
+    return {"propensities": turned["propensities"], "turns": lines}
+
+
+def _show(turned: Mapping[str, Any], raw: Mapping[str, Any], terminal: Terminal) -> None:
+    rows = []
+    for mine, other in zip(turned["turns"], raw["turns"], strict=True):
+        offline = mine["offline"]
+        rows.append(
+            (
+                str(mine["turn"]),
+                f"{offline['delta']:+.4f} [{offline['delta_ci_low']:+.4f}, "
+                f"{offline['delta_ci_high']:+.4f}]"
+                if offline
+                else "-",
+                mine["verdict"] or mine["status"],
+                f"{mine['champion_true_ndcg']:.4f}",
+                other["verdict"] or other["status"],
+                f"{other['champion_true_ndcg']:.4f}",
+            )
+        )
+    terminal.line()
+    terminal.table(
+        f"True nDCG@10 after each turn (production ranker: {turned['production_ndcg']:.4f})",
+        [
+            ("turn", "right"),
+            ("offline delta [interval]", "left"),
+            ("canary", "left"),
+            ("flywheel", "right"),
+            ("canary, raw clicks", "left"),
+            ("raw clicks", "right"),
+        ],
+        rows,
+    )
+    for mine in turned["turns"]:
+        if mine["verdict_reason"]:
+            terminal.line(f"turn {mine['turn']}: {mine['verdict']} - {mine['verdict_reason']}")
+
+
+def _main(seed: str, turns: str) -> None:
+    settings = load_settings()
+    plan = DemoPlan(seed=int(seed), turns=int(turns))
+    turned = run_loop(settings, plan, RAW_CLICKS, Terminal())
+    write_atomic(settings.home / "turns.json", json.dumps(turned, default=str).encode())
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

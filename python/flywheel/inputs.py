@@ -1,0 +1,561 @@
+"""The input preflight: is there something at these paths that a build can read?
+
+It runs before every build, so that a wrong path, a mislabelled file or a missing column costs a
+second and one sentence instead of a broken warehouse. It samples the heads of files (and the
+tails of Parquet files); the only files it reads through are compressed ones, because a cut
+Zstandard stream is otherwise read as a shorter log without a word. Rows are never judged here:
+a row that cannot be used goes to `fct_quarantined_rows` in SQL.
+"""
+
+import csv
+import glob
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, TypeVar
+
+import yaml
+
+from flywheel.errors import FlywheelError
+
+LogFormat = Literal["ubi", "flat"]
+T = TypeVar("T")
+
+REQUIRED_FLAT_COLUMNS = ("search_id", "searched_at", "query", "doc_id", "rank", "clicked")
+"""Columns without which a flat log says nothing about what was shown and clicked."""
+
+UBI_MARKS = ("query_id", "user_query", "action_name")
+"""A document with one of these is taken for a UBI query or event."""
+
+TEXT_TYPES = ("ndjson", "jsonl", "json", "csv")
+COMPRESSIONS = ("gz", "zst")
+SAMPLED_DOCUMENTS = 100
+BINARY_PROBE_BYTES = 64 * 1024
+HEAD_BYTES = 8 * 1024 * 1024
+"""How much of a text file's beginning is looked at: room for a hundred documents, a few of them
+absurdly long."""
+
+_CHUNK = 1024 * 1024
+_PARQUET_MAGIC = b"PAR1"
+_MAGIC = {"gz": b"\x1f\x8b", "zst": b"\x28\xb5\x2f\xfd"}
+_COMPRESSION_NAMES = {"gz": "gzip", "zst": "Zstandard"}
+_ARCHIVE_MAGIC = {
+    b"PK\x03\x04": "a zip archive",
+    b"BZh": "a bzip2 file",
+    b"7z\xbc\xaf": "a 7z file",
+}
+_NUMERIC_TYPES = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE")
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """One file the build will read.
+
+    Attributes:
+        path: where it is.
+        variable: the dbt var that named it.
+        size_bytes: its size on disk.
+        n_sampled: documents or rows looked at; 0 for a file without any.
+    """
+
+    path: Path
+    variable: str
+    size_bytes: int
+    n_sampled: int
+
+
+@dataclass(frozen=True)
+class InputSummary:
+    """What a build is about to read; only made when every check has passed.
+
+    Attributes:
+        log_format: `ubi` or `flat`.
+        files: the log's files, each once, sorted by path within a var.
+        ranking_features: the features files, empty where none is named.
+    """
+
+    log_format: LogFormat
+    files: tuple[InputFile, ...]
+    ranking_features: tuple[InputFile, ...] = field(default=())
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the log on disk."""
+        return sum(file.size_bytes for file in self.files)
+
+    def sentence(self) -> str:
+        """One line for people: how many files of which format, and how large."""
+        noun = "file" if len(self.files) == 1 else "files"
+        size = f"{self.size_bytes / 1e6:,.1f} MB"
+        features = " with ranking features" if self.ranking_features else ""
+        return f"{len(self.files)} {self.log_format} {noun}, {size}{features}"
+
+
+def resolve(path: str, *, root: Path | None = None) -> list[Path]:
+    """Turn a file, glob or directory into the files it stands for.
+
+    Args:
+        path: a file (of any name), a glob (`**` crosses folders), or a directory, which is
+            searched recursively for files of a known type. Hidden files are skipped.
+        root: what a relative path starts from; the working directory by default.
+
+    Returns:
+        The files, sorted, each once.
+
+    Raises:
+        FlywheelError: nothing is there, or a file's name is a pattern itself.
+    """
+    if "://" in path:
+        raise FlywheelError(
+            f"{path} is a remote address; copy the log to this machine and name the copy."
+        )
+    files = _found(path, (root or Path.cwd()).resolve())
+    for file in files:
+        if glob.has_magic(str(file)):
+            raise FlywheelError(
+                f"The name of {file} holds a character that patterns use (*, ? or [); rename it."
+            )
+    return files
+
+
+def _found(path: str, base: Path) -> list[Path]:
+    target = base / Path(path).expanduser()
+    if target.is_file():
+        return [target]
+    if target.is_dir():
+        found = sorted(
+            file
+            for file in target.rglob("*")
+            if file.is_file() and not _is_hidden(file.relative_to(target)) and _file_type(file)
+        )
+        if not found:
+            raise FlywheelError(
+                f"The directory {path} holds no file of a known type; it needs at least one "
+                ".ndjson, .jsonl, .json, .csv or .parquet file (text also as .gz or .zst)."
+            )
+        return found
+    if glob.has_magic(path):
+        matches = sorted({Path(match) for match in glob.glob(str(target), recursive=True)})
+        found = [file for file in matches if file.is_file()]
+        if not found:
+            raise FlywheelError(
+                f"No file matches {path}; check the pattern, and quote it so that the shell "
+                "does not expand it."
+            )
+        return found
+    raise FlywheelError(f"There is no file or directory {path} (looked in {base}); check the path.")
+
+
+def check(variables: Mapping[str, Any], *, project: Path | None = None) -> InputSummary:
+    """Look at everything the vars name, before a build.
+
+    Args:
+        variables: dbt vars: `log_format`, `raw_queries`, `raw_events`, `flat_log`,
+            `ranking_features`; others are ignored.
+        project: the dbt project's folder: relative paths start there, as they do for dbt, and a
+            var that is not given takes its default from `dbt_project.yml`.
+
+    Returns:
+        The files that will be read.
+
+    Raises:
+        FlywheelError: the first thing that would stop the build, in one sentence.
+    """
+    values = {**_project_vars(project), **variables} if project else dict(variables)
+    log_format = values.get("log_format", "ubi")
+    if log_format not in ("ubi", "flat"):
+        raise FlywheelError(f"log_format is '{log_format}'; it must be ubi or flat.")
+    names = ("raw_queries", "raw_events") if log_format == "ubi" else ("flat_log",)
+    paths = {name: _path_value(name, values.get(name)) for name in names}
+    paths = {name: path for name, path in paths.items() if path}
+    if not paths:
+        raise FlywheelError(
+            f"log_format is {log_format}, but no log is named; "
+            f"add --var {names[0]}=PATH (a file, a glob or a directory)."
+        )
+
+    check_file = _check_ubi_file if log_format == "ubi" else _check_flat_file
+    files: dict[Path, InputFile] = {}
+    for name, path in paths.items():
+        for file in resolve(path, root=project):
+            if file not in files:
+                n_sampled = _checked(check_file, file)
+                files[file] = InputFile(file, name, file.stat().st_size, n_sampled)
+    if not any(file.n_sampled for file in files.values()):
+        named = " and ".join(dict.fromkeys(paths.values()))
+        raise FlywheelError(f"{named} holds no rows; name a log with at least one search.")
+
+    features = []
+    features_path = _path_value("ranking_features", values.get("ranking_features"))
+    if features_path:
+        for file in resolve(features_path, root=project):
+            n_sampled = _checked(_check_features_file, file)
+            features.append(InputFile(file, "ranking_features", file.stat().st_size, n_sampled))
+    return InputSummary(log_format, tuple(files.values()), tuple(features))
+
+
+def detect_format(path: str, *, root: Path | None = None) -> LogFormat:
+    """Tell whether a log is UBI or flat, from its first file that says so.
+
+    Args:
+        path: a file, glob or directory.
+        root: what a relative path starts from; the working directory by default.
+
+    Returns:
+        `ubi` or `flat`.
+
+    Raises:
+        FlywheelError: nothing is there, a file cannot be read, or it is neither.
+    """
+    seen: dict[str, None] = {}
+    files = resolve(path, root=root)
+    for file in files:
+        names = _checked(_column_names, file)
+        lowered = {name.lower() for name in names}
+        if {"search_id", "doc_id"} <= lowered:
+            return "flat"
+        if lowered & set(UBI_MARKS):
+            return "ubi"
+        seen.update(dict.fromkeys(names))
+    if not seen:
+        raise FlywheelError(f"{path} holds no rows; name a log with at least one search.")
+    raise FlywheelError(
+        f"{path} is neither a UBI log (documents with {_listed(UBI_MARKS, 'or')}) nor a flat log "
+        f"(columns {_listed(REQUIRED_FLAT_COLUMNS)}); it has {_listed(list(seen))}. "
+        "Rename its columns with one select."
+    )
+
+
+# --- one file at a time -------------------------------------------------------------------------
+
+
+def _check_ubi_file(path: Path) -> int:
+    kind = _file_type(path)
+    if kind == "csv":
+        raise FlywheelError(
+            f"{path} is CSV, and UBI is read from NDJSON or Parquet; "
+            "if it is a flat log, set --var log_format=flat --var flat_log=PATH."
+        )
+    if kind == "parquet":
+        columns = _parquet_columns(path)
+        if not _looks_like_ubi(columns):
+            raise FlywheelError(_not_ubi(path, list(columns)))
+        return 1
+    documents, n_lines = _sampled_documents(path)
+    if not n_lines:
+        return 0
+    if not documents:
+        raise FlywheelError(
+            f"None of the first {n_lines} lines of {path} is a JSON document; "
+            "a UBI log is NDJSON, one document per line."
+        )
+    if not any(_looks_like_ubi(document) for document in documents):
+        raise FlywheelError(_not_ubi(path, _keys(documents)))
+    return len(documents)
+
+
+def _check_flat_file(path: Path) -> int:
+    names = _column_names(path)
+    if not names:
+        return 0
+    lowered = {name.lower() for name in names}
+    missing = [name for name in REQUIRED_FLAT_COLUMNS if name not in lowered]
+    if not missing:
+        return 1
+    if _looks_like_ubi(names) and not {"search_id", "doc_id"} & lowered:
+        raise FlywheelError(
+            f"{path} looks like a UBI log, not a flat one (it has {_listed(names)}); "
+            "set --var log_format=ubi --var raw_queries=PATH --var raw_events=PATH."
+        )
+    noun = "column" if len(missing) == 1 else "columns"
+    raise FlywheelError(
+        f"{path} lacks the required {noun} {_listed(missing)}; it has {_listed(names)}. "
+        "Rename or add what is missing with one select."
+    )
+
+
+def _check_features_file(path: Path) -> int:
+    if _file_type(path) != "parquet":
+        raise FlywheelError(
+            f"ranking_features names {path}, which is not a .parquet file; write the features as "
+            "Parquet with doc_id, numeric columns and, where they depend on it, query."
+        )
+    columns = _parquet_columns(path)
+    lowered = {name.lower(): kind for name, kind in columns.items()}
+    if "doc_id" not in lowered:
+        raise FlywheelError(
+            f"The ranking features {path} lack the column doc_id; they have {_listed(columns)}."
+        )
+    numeric = [n for n, kind in lowered.items() if n not in ("doc_id", "query") and _numeric(kind)]
+    if not numeric:
+        raise FlywheelError(
+            f"The ranking features {path} have no numeric column beside doc_id and query; they "
+            f"have {_listed(columns)}. Add at least one, or set --var ranking_features= (empty)."
+        )
+    return len(numeric)
+
+
+def _column_names(path: Path) -> list[str]:
+    """Names of a file's columns or, for NDJSON, of the keys in its first documents."""
+    kind = _file_type(path)
+    if kind == "parquet":
+        return list(_parquet_columns(path))
+    if kind == "csv":
+        return _csv_header(path)
+    if kind is None:
+        lines = _head_lines(path)
+        first = next((line for line in lines if line.strip()), b"")
+        if first and not first.lstrip().startswith(b"{") and b"\t{" not in first:
+            raise FlywheelError(
+                f"{path} is of an unknown type; name it .parquet, .csv or .ndjson after what it is."
+            )
+    documents, n_lines = _sampled_documents(path)
+    if n_lines and not documents:
+        raise FlywheelError(
+            f"None of the first {n_lines} lines of {path} is a JSON document; "
+            "write one document per line, or name the file after what it is."
+        )
+    return _keys(documents)
+
+
+def _csv_header(path: Path) -> list[str]:
+    lines = _head_lines(path)
+    header = next((line for line in lines if line.strip()), b"").decode("utf-8", "replace").strip()
+    if not header:
+        return []
+    rows = [next(csv.reader(io.StringIO(header), delimiter=mark)) for mark in ",\t;|"]
+    return max(rows, key=len)
+
+
+def _sampled_documents(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The first JSON objects of a text file, action lines left out, and the lines looked at."""
+    documents: list[dict[str, Any]] = []
+    n_lines = 0
+    for line in _head_lines(path):
+        text = line.strip()
+        if not text:
+            continue
+        n_lines += 1
+        if n_lines == 1 and text.startswith(b"["):
+            raise FlywheelError(
+                f"{path} is a JSON array; write one document per line (jq -c '.[]' does it)."
+            )
+        document = _document(text)
+        if document is not None and not _is_action_line(document):
+            documents.append(document)
+        if len(documents) == SAMPLED_DOCUMENTS or n_lines == 3 * SAMPLED_DOCUMENTS:
+            break
+    return documents, n_lines
+
+
+def _document(text: bytes) -> dict[str, Any] | None:
+    """A line's JSON object: plain, or behind an index name and a tab. None where it is none."""
+    if not text.startswith(b"{") and b"\t" in text:
+        text = text.split(b"\t", 1)[1]
+    try:
+        value = json.loads(text.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _is_action_line(document: Mapping[str, Any]) -> bool:
+    """Whether this is a line of the bulk format that only announces the next document."""
+    if len(document) != 1:
+        return False
+    ((verb, target),) = document.items()
+    return verb in ("index", "create", "update", "delete") and isinstance(target, dict)
+
+
+def _head_lines(path: Path) -> list[bytes]:
+    """The first lines of a text file, unpacked.
+
+    A last line that the limit may have cut is left out.
+
+    Raises:
+        FlywheelError: the file is not the text it says it is, or its stream is cut.
+    """
+    compression = _compression(path)
+    if compression:
+        _check_compressed(path, compression)
+    with _opened(path, compression) as stream:
+        head = stream.read(HEAD_BYTES)
+        complete = not stream.read(1)
+    for magic, what in _ARCHIVE_MAGIC.items():
+        if head.startswith(magic):
+            raise FlywheelError(f"{path} is {what}; unpack it, and name what was in it.")
+    if head.startswith(_PARQUET_MAGIC):
+        raise FlywheelError(f"{path} is a Parquet file; give it a name that ends in .parquet.")
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise FlywheelError(f"{path} is UTF-16 text; convert it to UTF-8 (iconv does it).")
+    if b"\x00" in head[:BINARY_PROBE_BYTES]:
+        raise FlywheelError(
+            f"{path} holds binary content (zero bytes), not text; "
+            "export it again as UTF-8 NDJSON or CSV, or name it after what it is."
+        )
+    lines = head.removeprefix(b"\xef\xbb\xbf").splitlines()
+    if not complete:
+        lines = lines[:-1]
+        if not lines:
+            raise FlywheelError(
+                f"The first line of {path} is longer than {HEAD_BYTES // 1024 // 1024} MB; "
+                "write one document or row per line."
+            )
+    return lines
+
+
+def _check_compressed(path: Path, compression: str) -> None:
+    """Read a compressed file through: a cut Zstandard stream would pass for a shorter log."""
+    name = _COMPRESSION_NAMES[compression]
+    with path.open("rb") as raw:
+        if raw.read(len(_MAGIC[compression])) != _MAGIC[compression]:
+            raise FlywheelError(
+                f"{path} is not {name} data although its name ends in .{compression}; "
+                "rename it after what it is, or pack it again."
+            )
+    try:
+        with _opened(path, compression) as stream:
+            while stream.read(_CHUNK):
+                pass
+    except (EOFError, OSError, zlib.error) as error:
+        raise FlywheelError(
+            f"{path} is cut short or damaged (its {name} stream does not end properly); "
+            "copy it again from where it was written."
+        ) from error
+
+
+def _opened(path: Path, compression: str | None) -> BinaryIO:
+    if compression == "gz":
+        return gzip.open(path, "rb")  # type: ignore[return-value]
+    if compression == "zst":
+        import pyarrow as pa  # here, because most logs are not packed this way
+
+        return pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")
+    return path.open("rb")
+
+
+def _parquet_columns(path: Path) -> dict[str, str]:
+    """Column name -> DuckDB type of a Parquet file, after a look at both of its ends."""
+    if _compression(path):
+        raise FlywheelError(f"{path} is packed twice (Parquet packs itself); unpack it first.")
+    with path.open("rb") as raw:
+        head = raw.read(4)
+        tail = b""
+        if path.stat().st_size >= 12:
+            raw.seek(-4, io.SEEK_END)
+            tail = raw.read(4)
+    if head != _PARQUET_MAGIC:
+        raise FlywheelError(
+            f"{path} is not a Parquet file although its name ends in .parquet; "
+            "rename it after what it is (.ndjson or .csv), or export it again."
+        )
+    if tail != _PARQUET_MAGIC:
+        raise FlywheelError(
+            f"{path} is a Parquet file that is cut short; copy it again from where it was written."
+        )
+    import duckdb  # here, because a text log needs no engine to be looked at
+
+    with duckdb.connect() as connection:
+        try:
+            rows = connection.execute(
+                "describe select * from read_parquet($path)", {"path": _literal(path)}
+            ).fetchall()
+        except duckdb.Error as error:
+            raise FlywheelError(
+                f"{path} cannot be read as Parquet ({_first_line(error)}); export it again."
+            ) from error
+    return {name: kind for name, kind, *_ in rows}
+
+
+# --- small helpers ------------------------------------------------------------------------------
+
+
+def _checked(look: Callable[[Path], T], path: Path) -> T:
+    try:
+        return look(path)
+    except OSError as error:
+        raise FlywheelError(f"{path} cannot be read ({error.strerror or error}).") from error
+
+
+def _path_value(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str | Path):
+        raise FlywheelError(
+            f"{name} is {value!r}; it must be one path: a file, a glob or a directory."
+        )
+    return str(value).strip()
+
+
+def _project_vars(project: Path) -> dict[str, Any]:
+    text = (project / "dbt_project.yml").read_text(encoding="utf-8")
+    return yaml.safe_load(text).get("vars", {})
+
+
+def _suffixes(path: Path) -> Iterator[str]:
+    return (suffix.lower().lstrip(".") for suffix in reversed(path.suffixes))
+
+
+def _compression(path: Path) -> str | None:
+    last = next(_suffixes(path), None)
+    return last if last in COMPRESSIONS else None
+
+
+def _file_type(path: Path) -> str | None:
+    """`ndjson`, `jsonl`, `json`, `csv`, `parquet`, or None for any other name."""
+    suffix = next((s for s in _suffixes(path) if s not in COMPRESSIONS), None)
+    return suffix if suffix in (*TEXT_TYPES, "parquet") else None
+
+
+def _is_hidden(relative: Path) -> bool:
+    return any(part.startswith(".") for part in relative.parts)
+
+
+def _looks_like_ubi(names: Any) -> bool:
+    return any(mark in names for mark in UBI_MARKS)
+
+
+def _not_ubi(path: Path, names: list[str]) -> str:
+    if {"search_id", "doc_id"} <= {name.lower() for name in names}:
+        return (
+            f"{path} looks like a flat log, not a UBI one (it has {_listed(names)}); "
+            f"set --var log_format=flat --var flat_log={path}."
+        )
+    return (
+        f"{path} holds no UBI queries or events: none of its first documents has "
+        f"{_listed(UBI_MARKS, 'or')}; they have {_listed(names)}. Name a UBI log, or turn this "
+        "one into a flat log with one select and set --var log_format=flat --var flat_log=PATH."
+    )
+
+
+def _keys(documents: list[dict[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(key for document in documents for key in document))
+
+
+def _listed(names: Any, conjunction: str = "and") -> str:
+    """A list for a sentence; a long one is cut, since a wide table has hundreds of columns."""
+    shown = [str(name) for name in names]
+    if not shown:
+        return "nothing"
+    if len(shown) > 30:
+        return f"{', '.join(shown[:30])} and {len(shown) - 30} more"
+    if len(shown) == 1:
+        return shown[0]
+    return f"{', '.join(shown[:-1])} {conjunction} {shown[-1]}"
+
+
+def _numeric(kind: str) -> bool:
+    return kind.lstrip("U").startswith((*_NUMERIC_TYPES, "DECIMAL"))
+
+
+def _literal(path: Path) -> str:
+    """The path with its glob characters taken literally, as DuckDB's readers want it."""
+    return "".join(f"[{c}]" if c in "*?[" else c for c in str(path))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or ["unknown error"])[0].rstrip(".")

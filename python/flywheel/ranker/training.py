@@ -1,0 +1,510 @@
+"""Fit the ranker on the training groups the warehouse has built.
+
+The estimator is inverse propensity scoring for LambdaRank: one group per clicked document of a
+query, that document labelled 1 and every other one 0, the same weight (the sum of 1/p over the
+clicks) on all rows of the group. It is exact only with `lambdarank_norm=false`, gains of 0 and 1
+and a truncation level no shorter than the longest group (Joachims et al. 2017, Agarwal et al.
+2019; LightGBM `src/objective/rank_objective.hpp`), so these are not for choosing.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import lightgbm as lgb
+import numpy as np
+import pyarrow as pa
+
+from flywheel.errors import FlywheelError
+from flywheel.ranker.features import (
+    TRAINING_TABLE,
+    FeatureList,
+    doubles,
+    export_snapshot,
+    matrix_of,
+    select_features,
+    table_columns,
+)
+from flywheel.settings import Settings
+from flywheel.warehouse import connect
+
+CUTOFF = 10
+LONGEST_GROUP = 10_000  # LightGBM's kMaxPosition
+BATCH_ROWS = 100_000
+METRIC = "validation_ndcg_at_10"
+
+Progress = Callable[[int, int, float | None], None]
+
+
+class NotTrainable(FlywheelError):  # noqa: N818 - it is an answer more than an error
+    """The log does not hold enough to train on; the sentence says what is lacking."""
+
+
+@dataclass(frozen=True)
+class TrainingParameters:
+    """The few choices there are.
+
+    Attributes:
+        learning_rate: shrinkage of each tree.
+        num_leaves: leaves of each tree.
+        min_data_in_leaf: rows in a leaf, as LightGBM estimates them from the Hessian.
+        lambda_l2: L2 penalty on leaf values; weights have mean 1, so it does not depend on them.
+        max_rounds: trees at most.
+        early_stopping_rounds: stop when the validation metric has not risen for so many trees.
+        min_validation_groups: with fewer there is no early stopping.
+        rounds_without_validation: trees in that case.
+        num_threads: does not change the model.
+    """
+
+    learning_rate: float = 0.08
+    num_leaves: int = 15
+    min_data_in_leaf: int = 20
+    lambda_l2: float = 1.0
+    max_rounds: int = 400
+    early_stopping_rounds: int = 30
+    min_validation_groups: int = 20
+    rounds_without_validation: int = 100
+    num_threads: int = 2
+
+    def declared(self) -> dict[str, Any]:
+        """Those that the model depends on."""
+        return {name: value for name, value in asdict(self).items() if name != "num_threads"}
+
+
+@dataclass(frozen=True)
+class GroupedRows:
+    """Ranking data: the rows of one group stand together, exactly one of them is positive.
+
+    Attributes:
+        matrix: float64, rows x features.
+        labels: int8 per row, 1 for the group's clicked document.
+        weights: float64 per row, the same within a group.
+        sizes: int64, rows per group; sums to the number of rows.
+    """
+
+    matrix: np.ndarray
+    labels: np.ndarray
+    weights: np.ndarray
+    sizes: np.ndarray
+
+    @property
+    def starts(self) -> np.ndarray:
+        """First row of each group."""
+        return np.concatenate(([0], np.cumsum(self.sizes)[:-1])).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What `fit_booster` found."""
+
+    booster: lgb.Booster
+    best_round: int
+    validation: float | None
+    validation_at_random: float | None
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model in memory, ready for `registry.register`.
+
+    Attributes:
+        version: 'v', the window's last day, and a digest of everything that went into the model.
+        text: content of `model.txt`.
+        features: the columns it reads.
+        window_start: naive UTC, start of the training window.
+        window_end: naive UTC, first moment after it.
+        fingerprint: of the training set, from `fct_training_manifest`.
+        seed: of LightGBM.
+        best_round: trees kept.
+        metrics: numbers about the fit.
+        parameters: what to train the same model with again.
+    """
+
+    version: str
+    text: str
+    features: FeatureList
+    window_start: datetime
+    window_end: datetime
+    fingerprint: str
+    seed: int
+    best_round: int
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Columns in the model's order."""
+        return self.features.names
+
+    def write_files(self, connection: duckdb.DuckDBPyConnection, folder: Path) -> Mapping[str, str]:
+        """Write model, feature list and behavioural snapshot.
+
+        Raises:
+            FlywheelError: the warehouse holds another training set by now.
+        """
+        if _read_manifest(connection).fingerprint != self.fingerprint:
+            raise FlywheelError(
+                f"The training set was built again after {self.version} was trained on it; "
+                "train again."
+            )
+        (folder / "model.txt").write_bytes(self.text.encode())
+        (folder / "features.json").write_bytes(self.features.to_json(self.version).encode())
+        export_snapshot(connection, self.features, folder / "behavior.parquet")
+        return {"model": "model.txt", "features": "features.json", "behavior": "behavior.parquet"}
+
+
+def train(
+    settings: Settings,
+    *,
+    seed: int = 0,
+    parameters: TrainingParameters | None = None,
+    on_progress: Progress | None = None,
+) -> TrainedModel:
+    """Train on the warehouse's current training set.
+
+    The same rows, parameters and seed give the same version name and the same model, byte for
+    byte, however many threads there are.
+
+    Args:
+        settings: names the warehouse.
+        seed: of LightGBM.
+        parameters: default: `TrainingParameters()`.
+        on_progress: called after every tree with trees done, trees at most, and the validation
+            metric (None without validation).
+
+    Raises:
+        NotTrainable: the log does not hold enough; nothing is wrong with the set-up.
+        FlywheelError: the training set is missing or breaks its contract.
+    """
+    parameters = parameters or TrainingParameters()
+    with connect(settings) as connection:
+        manifest = _read_manifest(connection)
+        if not manifest.is_trainable:
+            raise NotTrainable(manifest.reason or "The training set is marked as not trainable.")
+        features = FeatureList.of_columns(table_columns(connection, TRAINING_TABLE))
+        if not features.names:
+            raise NotTrainable(
+                f"{TRAINING_TABLE} has no feature column (f_… or bhv_…), so there is nothing to "
+                "tell documents apart by; name a features file with "
+                "`--var ranking_features=PATH`."
+            )
+        fit_rows, fit_groups = read_groups(connection, "fit", features)
+        validation_rows, validation_groups = read_groups(connection, "validation", features)
+    shared = sorted(fit_groups & validation_groups)
+    if shared:
+        raise FlywheelError(
+            f"{TRAINING_TABLE} has group {shared[0]} in both splits, so the validation would be "
+            "on rows the model has seen; build again."
+        )
+    if not len(fit_rows.sizes):
+        raise NotTrainable("The training set holds no group to fit on.")
+    digest = _digest(features, parameters, seed, manifest.fingerprint, fit_rows, validation_rows)
+    fit = fit_booster(fit_rows, validation_rows, features, parameters, seed, on_progress)
+    importance = fit.booster.feature_importance("gain", iteration=fit.best_round)
+    if not importance.any():
+        raise NotTrainable(
+            "No feature tells clicked documents from the others in the training set; "
+            "give more ranking features or a longer log."
+        )
+    order = np.argsort(-importance, kind="stable")
+    return TrainedModel(
+        version=f"v{manifest.window_end:%Y%m%d}-{digest[:6]}",
+        text=portable_text(fit.booster, fit.best_round),
+        features=features,
+        window_start=manifest.window_start,
+        window_end=manifest.window_end,
+        fingerprint=manifest.fingerprint,
+        seed=seed,
+        best_round=fit.best_round,
+        metrics={
+            "rounds": fit.best_round,
+            METRIC: fit.validation,
+            f"{METRIC}_at_random": fit.validation_at_random,
+            "n_fit_rows": len(fit_rows.labels),
+            "n_fit_groups": len(fit_rows.sizes),
+            "n_validation_groups": len(validation_rows.sizes),
+            "gain_importance": {features.names[i]: round(float(importance[i]), 6) for i in order},
+        },
+        parameters={
+            **parameters.declared(),
+            "seed": seed,
+            "lightgbm": lgb.__version__,
+            "content_sha256": digest,
+        },
+    )
+
+
+def fit_booster(
+    fit_rows: GroupedRows,
+    validation_rows: GroupedRows | None,
+    features: FeatureList,
+    parameters: TrainingParameters,
+    seed: int,
+    on_progress: Progress | None = None,
+) -> Fit:
+    """Fit LambdaRank; stop early where there are enough validation groups.
+
+    Raises:
+        FlywheelError: LightGBM refuses the data.
+    """
+    validates = (
+        validation_rows is not None
+        and len(validation_rows.sizes) >= parameters.min_validation_groups
+    )
+    rounds = parameters.max_rounds if validates else parameters.rounds_without_validation
+    longest = int(fit_rows.sizes.max())
+    options = lightgbm_options(parameters, longest, seed)
+    names = _model_names(features)
+    training_set = _dataset(fit_rows, names, options)
+    callbacks: list[Callable[..., None]] = []
+    history: list[float] = []
+    arguments: dict[str, Any] = {}
+    if validates:
+        arguments = {
+            "valid_sets": [_dataset(validation_rows, names, options, training_set)],
+            "valid_names": ["validation"],
+            "feval": lambda scores, _: (METRIC, neutral_ndcg(scores, validation_rows), True),
+        }
+        callbacks.append(lgb.early_stopping(parameters.early_stopping_rounds, verbose=False))
+    callbacks.insert(0, _reporter(history, rounds, on_progress))
+    try:
+        booster = lgb.train(options, training_set, rounds, callbacks=callbacks, **arguments)
+    except lgb.basic.LightGBMError as error:
+        raise FlywheelError(f"LightGBM refuses the training set: {error}.") from error
+    best = booster.best_iteration if validates else rounds
+    at_random = None
+    if validates:
+        at_random = neutral_ndcg(np.zeros(len(validation_rows.labels)), validation_rows)
+    return Fit(booster, best, max(history) if history else None, at_random)
+
+
+def lightgbm_options(
+    parameters: TrainingParameters, longest_group: int, seed: int
+) -> dict[str, Any]:
+    """Options of LightGBM, the fixed ones included."""
+    return {
+        "objective": "lambdarank",
+        "metric": "None",
+        "label_gain": [0, 1],
+        "lambdarank_norm": False,
+        "lambdarank_truncation_level": max(longest_group, CUTOFF),
+        "learning_rate": parameters.learning_rate,
+        "num_leaves": parameters.num_leaves,
+        "min_data_in_leaf": parameters.min_data_in_leaf,
+        "lambda_l2": parameters.lambda_l2,
+        "num_threads": parameters.num_threads,
+        "seed": seed,
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbosity": -1,
+    }
+
+
+def neutral_ndcg(scores: np.ndarray, rows: GroupedRows, cutoff: int = CUTOFF) -> float:
+    """NDCG@10 of groups with one positive, weighted by group: sum(w / log2(1 + rank)) / sum(w).
+
+    With one positive the ideal is 1, so this is also the DCG. A positive that shares its score
+    with others counts with its expected value over the orders of the tied rows: the order they
+    are stored in must not decide. (LightGBM's own metric takes the stored order, and is wrong
+    on weighted groups without positives.)
+
+    Args:
+        scores: one per row.
+        rows: the groups.
+        cutoff: ranks beyond it count 0.
+
+    Returns:
+        Between 0 and 1.
+    """
+    starts = rows.starts
+    positive = np.flatnonzero(rows.labels == 1)
+    own = np.repeat(scores[positive], rows.sizes)
+    above = np.add.reduceat((scores > own).astype(np.int64), starts)
+    tied = np.add.reduceat((scores == own).astype(np.int64), starts)
+    ranks = np.arange(1, cutoff + 1)
+    reached = np.concatenate(([0.0], np.cumsum(1.0 / np.log2(1.0 + ranks))))
+    gain = reached[np.minimum(above + tied, cutoff)] - reached[np.minimum(above, cutoff)]
+    weights = rows.weights[starts]
+    return float(np.sum(weights * gain / tied) / np.sum(weights))
+
+
+def portable_text(booster: lgb.Booster, rounds: int) -> str:
+    """The model's text without what does not decide a score (options, number of threads)."""
+    text = booster.model_to_string(num_iteration=rounds)
+    head, separator, _ = text.partition("\nparameters:\n")
+    if not separator:
+        raise FlywheelError(
+            "LightGBM's model text has an unknown form; install the locked version."
+        )
+    return head
+
+
+def read_groups(
+    connection: duckdb.DuckDBPyConnection, split: str, features: FeatureList
+) -> tuple[GroupedRows, set[str]]:
+    """Read one split of the training rows and check the contract.
+
+    Args:
+        connection: the warehouse.
+        split: 'fit' or 'validation'.
+        features: columns of the matrix.
+
+    Returns:
+        The rows in `row_order`, and the groups' names.
+
+    Raises:
+        FlywheelError: a group's rows do not stand together, a group has not exactly one
+            positive, or a weight is missing, not above 0, or differs within a group.
+    """
+    count = connection.execute(
+        f"select count(*) from {TRAINING_TABLE} where split = ?", [split]
+    ).fetchall()[0][0]
+    matrix = np.empty((count, len(features.names)), dtype=np.float64)
+    labels = np.empty(count, dtype=np.int8)
+    weights = np.empty(count, dtype=np.float64)
+    names: list[str] = []
+    starts: list[int] = []
+    at = 0
+    reader = connection.sql(
+        "select cast(group_id as varchar) as group_id, "
+        "cast(is_positive as tinyint) as is_positive, "
+        f"cast(weight as double) as weight{select_features(features.names)} "
+        f"from {TRAINING_TABLE} where split = '{split}' order by row_order"
+    ).to_arrow_reader(BATCH_ROWS)
+    for batch in reader:
+        end = at + batch.num_rows
+        matrix[at:end] = matrix_of(batch, features.names)
+        labels[at:end] = np.nan_to_num(doubles(batch.column("is_positive")), nan=-1)
+        weights[at:end] = doubles(batch.column("weight"))
+        for offset, name in _group_starts(batch.column("group_id"), names[-1] if names else None):
+            starts.append(at + offset)
+            names.append(name)
+        at = end
+    groups = set(names)
+    if len(groups) != len(names) or None in groups:
+        seen: set[str] = set()
+        twice = next(n for n in names if n is None or n in seen or seen.add(n))
+        raise FlywheelError(
+            f"The rows of group {twice} of {TRAINING_TABLE} do not stand together in row_order, "
+            "so LightGBM would take them for several groups; build again."
+        )
+    sizes = np.diff(np.array([*starts, count], dtype=np.int64))
+    rows = GroupedRows(matrix, labels, weights, sizes)
+    if count:
+        _check_groups(rows, names)
+    return rows, groups
+
+
+def _check_groups(rows: GroupedRows, names: list[str]) -> None:
+    starts = rows.starts
+    if rows.sizes.sum() != len(rows.labels) or starts[-1] + rows.sizes[-1] != len(rows.labels):
+        raise FlywheelError(f"The groups of {TRAINING_TABLE} do not add up to its rows.")
+    positives = np.add.reduceat(rows.labels == 1, starts, dtype=np.int64)
+    labelled = np.add.reduceat((rows.labels == 0) | (rows.labels == 1), starts, dtype=np.int64)
+    first = np.repeat(rows.weights[starts], rows.sizes)
+    weighted = np.add.reduceat(
+        (rows.weights == first) & (first > 0) & np.isfinite(first), starts, dtype=np.int64
+    )
+    problems = (
+        (positives != 1, "has not exactly one positive row"),
+        (labelled != rows.sizes, "has a row whose is_positive is neither 0 nor 1"),
+        (weighted != rows.sizes, "has a weight that is not above 0 or differs between its rows"),
+        (rows.sizes > LONGEST_GROUP, f"has more than {LONGEST_GROUP} rows"),
+    )
+    for broken, what in problems:
+        if broken.any():
+            name = names[int(np.flatnonzero(broken)[0])]
+            raise FlywheelError(
+                f"Group {name} of {TRAINING_TABLE} {what}; it is no training group. Build again."
+            )
+
+
+def _group_starts(column: pa.Array, previous: str | None) -> list[tuple[int, str]]:
+    codes = column.dictionary_encode()
+    indices = codes.indices.to_numpy(zero_copy_only=False)
+    changes = np.flatnonzero(np.diff(indices, prepend=indices[:1] - 1) != 0)
+    named = [(int(i), column[int(i)].as_py()) for i in changes]
+    return named[1:] if named and named[0][1] == previous else named
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    window_start: datetime
+    window_end: datetime
+    fingerprint: str
+    is_trainable: bool
+    reason: str | None
+
+
+def _read_manifest(connection: duckdb.DuckDBPyConnection) -> _Manifest:
+    missing = FlywheelError("The warehouse holds no training set; run `flywheel build` first.")
+    try:
+        found = connection.execute(
+            "select window_start, window_end, fingerprint, is_trainable, not_trainable_reason "
+            "from main.fct_training_manifest order by window_end desc, manifest_id limit 1"
+        ).fetchall()
+    except duckdb.CatalogException as error:
+        raise missing from error
+    if not found:
+        raise missing
+    return _Manifest(*found[0])
+
+
+def _dataset(
+    rows: GroupedRows,
+    names: list[str],
+    options: dict[str, Any],
+    reference: lgb.Dataset | None = None,
+) -> lgb.Dataset:
+    return lgb.Dataset(
+        rows.matrix,
+        label=rows.labels,
+        weight=rows.weights,
+        group=rows.sizes,
+        feature_name=names,
+        params=options,
+        reference=reference,
+    )
+
+
+def _reporter(
+    history: list[float], rounds: int, on_progress: Progress | None
+) -> Callable[[lgb.callback.CallbackEnv], None]:
+    def report(environment: lgb.callback.CallbackEnv) -> None:
+        value = None
+        if environment.evaluation_result_list:
+            value = float(environment.evaluation_result_list[0][2])
+            history.append(value)
+        if on_progress is not None:
+            on_progress(environment.iteration + 1, rounds, value)
+
+    return report
+
+
+def _model_names(features: FeatureList) -> list[str]:
+    """Names LightGBM takes: it refuses some characters; `features.json` keeps the true ones."""
+    safe = [re.sub(r"[^A-Za-z0-9_.]", "_", name) for name in features.names]
+    return [name if safe.count(name) == 1 else f"{name}_{i}" for i, name in enumerate(safe)]
+
+
+def _digest(
+    features: FeatureList,
+    parameters: TrainingParameters,
+    seed: int,
+    fingerprint: str,
+    *splits: GroupedRows,
+) -> str:
+    """Digest of everything that decides the model's bytes."""
+    digest = hashlib.sha256()
+    choices = (features.names, sorted(parameters.declared().items()), seed, lgb.__version__)
+    digest.update(repr((fingerprint, *choices)).encode())
+    for rows in splits:
+        for array in (rows.matrix, rows.labels, rows.weights, rows.sizes):
+            digest.update(repr((array.shape, array.dtype.str)).encode())
+            digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()

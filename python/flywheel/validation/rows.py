@@ -1,0 +1,48 @@
+"""Great Expectations' query expectation, with a few of the rows it found.
+
+As it comes, it keeps either only the number of rows or up to two hundred of them; a person who
+opens the Data Docs wants a handful. Importing this module imports Great Expectations: do it
+inside a function.
+"""
+
+from typing import Any
+
+from great_expectations.expectations.core import UnexpectedRowsExpectation
+from great_expectations.render.components import LegacyDiagnosticRendererType
+from great_expectations.render.renderer.renderer import renderer
+
+from flywheel.validation import words
+
+ROWS_KEPT = 5
+
+
+class UnexpectedRowsShown(UnexpectedRowsExpectation):
+    """Fails when its query returns a row, and shows the first of them."""
+
+    def _validate(
+        self,
+        metrics: dict[str, Any],
+        runtime_configuration: dict[str, Any] | None = None,
+        execution_engine: Any = None,
+    ) -> dict[str, Any]:
+        count = metrics["unexpected_rows_query.row_count"]
+        rows = metrics["unexpected_rows_query.table"][:ROWS_KEPT]
+        return {
+            "success": count == 0,
+            "result": {
+                "observed_value": count,
+                # As text: a row may hold any type of the warehouse, JSON files only a few.
+                "details": {
+                    "unexpected_rows": [
+                        {key: words.short(value) for key, value in row.items()} for row in rows
+                    ]
+                },
+            },
+        }
+
+    @classmethod
+    @renderer(renderer_type=LegacyDiagnosticRendererType.OBSERVED_VALUE)
+    def _diagnostic_observed_value_renderer(
+        cls, configuration: Any = None, result: Any = None, runtime_configuration: Any = None, **_
+    ) -> str:
+        return words.observed(result.result) if result is not None else ""

@@ -1,0 +1,159 @@
+"""Expectation suites as declared data: one YAML file per table, one folder per gate.
+
+A file reads
+
+    table: fct_searches
+    schema: main
+    description: One row per search shown to a user.
+    may_be_empty:                 # optional
+      when: select ...            # one boolean; true: an empty table is skipped, not judged
+      reason: why that is right
+    expectations:
+      - type: expect_column_values_to_be_unique
+        kwargs: {column: search_id}
+        severity: stop            # stop or warn
+        reason: What goes wrong downstream if this does not hold.
+
+`type` and `kwargs` are Great Expectations' own. An `unexpected_rows_expectation` names the
+columns its query judges under `columns`, so that a message can name them too.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from flywheel.errors import FlywheelError
+
+GATES = ("raw", "behavior", "training")
+SEVERITIES = ("stop", "warn")
+SUITES = Path(__file__).parent / "suites"
+
+_SUITE_KEYS = {"table", "schema", "description", "may_be_empty", "expectations"}
+_RULE_KEYS = {"type", "kwargs", "severity", "reason", "columns"}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One expectation about one table.
+
+    Attributes:
+        type: Great Expectations' name of the expectation.
+        kwargs: its arguments.
+        severity: `stop` (the gate fails) or `warn` (the report says so).
+        reason: what goes wrong downstream if it does not hold.
+        columns: the columns it judges; empty when it judges the table.
+    """
+
+    type: str
+    kwargs: dict[str, Any]
+    severity: str
+    reason: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """All rules of one gate about one table.
+
+    Attributes:
+        gate: raw, behavior or training.
+        table: the table's name.
+        schema: its schema.
+        description: what one row of it is.
+        rules: in file order.
+        empty_when: SQL giving one boolean; true means that an empty table is no fault.
+        empty_reason: why.
+        path: the file it was read from.
+    """
+
+    gate: str
+    table: str
+    schema: str
+    description: str
+    rules: tuple[Rule, ...]
+    empty_when: str | None
+    empty_reason: str | None
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """`<gate>.<table>`, the suite's name in Data Docs."""
+        return f"{self.gate}.{self.table}"
+
+
+def load_suites(gates: Iterable[str] = GATES, folder: Path = SUITES) -> list[Suite]:
+    """Read the declared suites of some gates, by gate and then file name.
+
+    Raises:
+        FlywheelError: an unknown gate, or a file that does not follow the format.
+    """
+    suites = []
+    for gate in gates:
+        if gate not in GATES:
+            raise FlywheelError(f"There is no gate named {gate!r}; use {', '.join(GATES)}.")
+        suites += [_read_suite(gate, path) for path in sorted((folder / gate).glob("*.yml"))]
+    return suites
+
+
+def _read_suite(gate: str, path: Path) -> Suite:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise FlywheelError(f"{path} is not valid YAML ({_one_line(error)}); mend it.") from error
+    if not isinstance(content, dict):
+        raise FlywheelError(f"{path} must be a mapping with `table` and `expectations`.")
+    _check_keys(path, "the suite", content, _SUITE_KEYS, {"table", "schema", "expectations"})
+    empty = content.get("may_be_empty") or {}
+    if empty:
+        _check_keys(path, "may_be_empty", empty, {"when", "reason"}, {"when", "reason"})
+    return Suite(
+        gate=gate,
+        table=content["table"],
+        schema=content["schema"],
+        description=" ".join(str(content.get("description", "")).split()),
+        rules=tuple(_read_rule(path, rule) for rule in content["expectations"]),
+        empty_when=empty.get("when"),
+        empty_reason=empty.get("reason"),
+        path=path,
+    )
+
+
+def _read_rule(path: Path, content: dict[str, Any]) -> Rule:
+    label = f"expectation {content.get('type', '(no type)')}"
+    _check_keys(path, label, content, _RULE_KEYS, {"type", "severity", "reason"})
+    if content["severity"] not in SEVERITIES:
+        raise FlywheelError(
+            f"{path}: {label} has severity {content['severity']!r}; use stop or warn."
+        )
+    kwargs = content.get("kwargs") or {}
+    return Rule(
+        type=content["type"],
+        kwargs=kwargs,
+        severity=content["severity"],
+        reason=" ".join(str(content["reason"]).split()).rstrip("."),
+        columns=tuple(content.get("columns") or _columns(kwargs)),
+    )
+
+
+def _columns(kwargs: dict[str, Any]) -> list[str]:
+    if "column_list" in kwargs:
+        return list(kwargs["column_list"])
+    return [kwargs[key] for key in ("column", "column_A", "column_B") if key in kwargs]
+
+
+def _check_keys(
+    path: Path, label: str, content: dict[str, Any], allowed: set[str], required: set[str]
+) -> None:
+    unknown = sorted(set(content) - allowed)
+    if unknown:
+        raise FlywheelError(f"{path}: {label} has the unknown key {unknown[0]!r}; remove it.")
+    missing = sorted(required - set(content))
+    if missing:
+        raise FlywheelError(f"{path}: {label} lacks the key {missing[0]!r}; add it.")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,106 @@
+"""What an expectation expects, and what it met, as short phrases."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+MAX_VALUE_LENGTH = 60
+MAX_EXAMPLES = 3
+
+
+def expected(kind: str, kwargs: Mapping[str, Any]) -> str:
+    """Say what an expectation asks for.
+
+    Args:
+        kind: Great Expectations' name of it.
+        kwargs: its arguments.
+    """
+    bounds = _bounds(kwargs)
+    phrases = {
+        "expect_column_values_to_not_be_null": "never null",
+        "expect_column_values_to_be_unique": "each value once",
+        "expect_compound_columns_to_be_unique": "each combination once",
+        "expect_column_values_to_be_between": f"values {bounds}",
+        "expect_column_mean_to_be_between": f"mean {bounds}",
+        "expect_column_sum_to_be_between": f"sum {bounds}",
+        "expect_column_min_to_be_between": f"minimum {bounds}",
+        "expect_column_max_to_be_between": f"maximum {bounds}",
+        "expect_table_row_count_to_be_between": f"number of rows {bounds}",
+        "unexpected_rows_expectation": "no such row",
+    }
+    if kind in phrases:
+        phrase = phrases[kind]
+    elif kind == "expect_column_values_to_be_in_set":
+        phrase = "one of " + ", ".join(str(value) for value in kwargs["value_set"])
+    elif kind == "expect_column_pair_values_a_to_be_greater_than_b":
+        sign = ">=" if kwargs.get("or_equal") else ">"
+        phrase = f"{kwargs['column_A']} {sign} {kwargs['column_B']}"
+    else:
+        phrase = json.dumps(dict(kwargs), default=str)
+    if kwargs.get("mostly", 1) != 1:
+        phrase += f" in at least {kwargs['mostly']:.0%} of the rows"
+    return phrase
+
+
+def observed(result: Mapping[str, Any]) -> str:
+    """Say what Great Expectations met.
+
+    Args:
+        result: the `result` of one of its validation results.
+    """
+    if "unexpected_count" in result:
+        bad, total = result["unexpected_count"], result.get("element_count") or 0
+        if not bad:
+            return f"none of {_number(total)} rows"
+        share = f" ({100 * bad / total:.2g} %)" if total else ""
+        return f"{_number(bad)} of {_number(total)} rows{share}" + _examples(
+            result.get("partial_unexpected_list") or []
+        )
+    value = result.get("observed_value")
+    rows = (result.get("details") or {}).get("unexpected_rows")
+    if rows is not None:
+        return f"{_number(value)} row{'' if value == 1 else 's'}" + _examples(rows)
+    return _number(value)
+
+
+def _bounds(kwargs: Mapping[str, Any]) -> str:
+    low, high = kwargs.get("min_value"), kwargs.get("max_value")
+    if low is not None and high is not None:
+        return f"from {low} to {high}"
+    if low is not None:
+        return f"above {low}" if kwargs.get("strict_min") else f"of at least {low}"
+    return f"below {high}" if kwargs.get("strict_max") else f"of at most {high}"
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "no value"
+    if isinstance(value, bool):
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        if math.isfinite(value) and value == int(value):
+            return f"{int(value):,}"
+        return f"{value:.4g}"
+    return short(value)
+
+
+def _examples(values: list[Any]) -> str:
+    seen = []
+    for value in values:
+        if isinstance(value, Mapping):
+            text = ", ".join(f"{key} {short(item)}" for key, item in value.items())
+        else:
+            text = short(value)
+        if text not in seen:
+            seen.append(text)
+    return f", for example {'; '.join(seen[:MAX_EXAMPLES])}" if seen else ""
+
+
+def short(value: Any) -> str:
+    """One printable line of at most `MAX_VALUE_LENGTH` characters."""
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return text if len(text) <= MAX_VALUE_LENGTH else text[: MAX_VALUE_LENGTH - 1] + "…"

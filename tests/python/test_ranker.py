@@ -1,0 +1,591 @@
+"""Training and scoring: the estimator's algebra, determinism, the metric, files and errors."""
+
+from pathlib import Path
+
+import lightgbm as lgb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from flywheel import registry
+from flywheel.errors import FlywheelError
+from flywheel.ranker import scoring, training
+from flywheel.ranker.features import NORMALIZED_QUERY, FeatureList
+from flywheel.ranker.scoring import score_evaluation_rows, score_file
+from flywheel.ranker.training import (
+    GroupedRows,
+    NotTrainable,
+    TrainingParameters,
+    fit_booster,
+    lightgbm_options,
+    neutral_ndcg,
+    train,
+)
+from flywheel.settings import Settings
+from flywheel.warehouse import connect
+from ranker_fixtures import NOW, PROJECT, FakeModel, new_flywheel, write_training_set
+
+QUICK = TrainingParameters(max_rounds=60, early_stopping_rounds=10, min_data_in_leaf=5)
+PRICE = "price (EUR)"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    made = new_flywheel(tmp_path)
+    write_training_set(made)
+    return made
+
+
+@pytest.fixture
+def registered(settings: Settings) -> tuple[Settings, str]:
+    model = train(settings, parameters=QUICK)
+    registry.register(settings, model, at=NOW)
+    return settings, model.version
+
+
+def execute(settings: Settings, sql: str) -> list[tuple]:
+    with connect(settings, read_only=False) as connection:
+        return connection.execute(sql).fetchall()
+
+
+# --- the estimator -------------------------------------------------------------------------------
+
+
+def click_log(seed: int = 3, n_queries: int = 40, n_docs: int = 6):
+    """Clicks with inverse propensities: (query, clicked document, weight) and the features."""
+    rng = np.random.default_rng(seed)
+    features = rng.integers(0, 30, (n_queries, n_docs, 3)).astype(float)
+    clicks = [
+        (query, int(rng.integers(n_docs)), float(rng.integers(1, 16)) / 4)
+        for query in range(n_queries)
+        for _ in range(8)
+    ]
+    return features, clicks
+
+
+def grouped(features: np.ndarray, clicks) -> GroupedRows:
+    n_docs = features.shape[1]
+    labels = np.zeros((len(clicks), n_docs), dtype=np.int8)
+    for row, (_, doc, _) in enumerate(clicks):
+        labels[row, doc] = 1
+    return GroupedRows(
+        matrix=np.concatenate([features[query] for query, _, _ in clicks]),
+        labels=labels.ravel(),
+        weights=np.repeat([weight for _, _, weight in clicks], n_docs),
+        sizes=np.full(len(clicks), n_docs),
+    )
+
+
+# Options without terms that depend on the number of rows, so that only gradients are compared.
+BARE = TrainingParameters(
+    rounds_without_validation=25, min_data_in_leaf=1, lambda_l2=0.5, num_leaves=7
+)
+THREE = FeatureList(("f_a", "f_b", "f_c"))
+
+
+def predictions(rows: GroupedRows, features: np.ndarray, **overrides) -> np.ndarray:
+    """Predictions for all documents; overrides are options of LightGBM."""
+    if not overrides:
+        booster = fit_booster(rows, None, THREE, BARE, 0).booster
+    else:
+        options = lightgbm_options(BARE, int(rows.sizes.max()), 0) | overrides
+        data = lgb.Dataset(
+            rows.matrix, rows.labels, weight=rows.weights, group=rows.sizes, params=options
+        )
+        booster = lgb.train(options, data, BARE.rounds_without_validation)
+    return booster.predict(features.reshape(-1, features.shape[2]))
+
+
+def test_merging_the_clicks_on_one_document_changes_nothing():
+    features, clicks = click_log()
+    merged: dict[tuple[int, int], float] = {}
+    for query, doc, weight in clicks:
+        merged[query, doc] = merged.get((query, doc), 0.0) + weight
+    few = [(query, doc, weight) for (query, doc), weight in merged.items()]
+    assert len(few) < 0.7 * len(clicks)
+    one = predictions(grouped(features, clicks), features)
+    other = predictions(grouped(features, few), features)
+    assert np.ptp(one) > 1
+    np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_weights_matter_as_row_weights_and_vanish_as_label_gains():
+    features, clicks = click_log()
+    rows = grouped(features, clicks)
+    naive = predictions(
+        GroupedRows(rows.matrix, rows.labels, rows.weights * 0 + 1, rows.sizes), features
+    )
+    weighted = predictions(rows, features)
+    assert np.abs(weighted - naive).max() > 0.05
+    # The weight as the gain of a label of its own: LightGBM divides it out again.
+    levels = np.unique(rows.weights)
+    labels = np.where(rows.labels == 1, np.searchsorted(levels, rows.weights) + 1, 0)
+    as_gain = GroupedRows(rows.matrix, labels, rows.weights * 0 + 1, rows.sizes)
+    encoded = predictions(as_gain, features, label_gain=[0, *levels.tolist()])
+    np.testing.assert_allclose(encoded, naive, atol=1e-6)
+
+
+def test_first_gradient_is_the_hand_formula():
+    """One leaf value after one step with a huge penalty is -gradient / penalty.
+
+    Group of four tied documents, the positive stored second. With ranks 1..4 by stored order,
+    discount D(r) = 1/log2(1+r) and all scores 0 (rho = 1/2), the positive is pulled up by
+    w/2 * (|D2-D1| + |D2-D3| + |D2-D4|).
+    """
+    weight, penalty = 3.0, 1e8
+    discount = 1 / np.log2(1 + np.arange(1, 5))
+    expected = weight / 2 * np.abs(discount[1] - discount[[0, 2, 3]]).sum()
+    matrix = np.tile(np.array([[0.0], [1.0], [0.0], [0.0]]), (30, 1))
+    rows = GroupedRows(matrix, np.tile([0, 1, 0, 0], 30), np.full(120, weight), np.full(30, 4))
+    options = lightgbm_options(BARE, 4, 0) | {"lambda_l2": penalty, "learning_rate": 1.0}
+    data = lgb.Dataset(
+        rows.matrix, rows.labels, weight=rows.weights, group=rows.sizes, params=options
+    )
+    booster = lgb.train(options, data, 1)
+    leaf = booster.predict(np.array([[1.0]]))[0]
+    assert leaf * penalty / 30 == pytest.approx(expected, rel=1e-4)
+
+
+def test_scale_of_the_weights_scales_the_gradients_only():
+    features, clicks = click_log()
+    rows = grouped(features, clicks)
+    big = GroupedRows(rows.matrix, rows.labels, rows.weights * 4, rows.sizes)
+    options = {"lambda_l2": 0.0, "min_sum_hessian_in_leaf": 0.0}
+    np.testing.assert_allclose(
+        predictions(rows, features, **options), predictions(big, features, **options), atol=1e-5
+    )
+
+
+def test_options_that_make_it_inverse_propensity_scoring():
+    options = lightgbm_options(QUICK, 57, 0)
+    assert options["label_gain"] == [0, 1]
+    assert options["lambdarank_norm"] is False
+    assert options["lambdarank_truncation_level"] == 57
+    assert lightgbm_options(QUICK, 4, 0)["lambdarank_truncation_level"] == 10
+
+
+# --- the validation metric -----------------------------------------------------------------------
+
+
+def one_hot(position: int, size: int) -> np.ndarray:
+    return (np.arange(size) == position).astype(np.int8)
+
+
+def test_metric_equals_the_hand_value():
+    # Ranks of the positives: 1, 3; a group of 12 with the positive last, beyond the cut-off.
+    rows = GroupedRows(
+        matrix=np.zeros((18, 1)),
+        labels=np.concatenate([one_hot(0, 2), one_hot(3, 4), one_hot(5, 12)]),
+        weights=np.repeat([1.0, 2.0, 5.0], [2, 4, 12]),
+        sizes=np.array([2, 4, 12]),
+    )
+    ascending = np.arange(12.0)
+    ascending[5] = -1
+    scores = np.concatenate([[2.0, 1.0], [9.0, 8.0, 1.0, 7.0], ascending])
+    assert neutral_ndcg(scores, rows) == pytest.approx((1 * 1 + 2 * 0.5 + 5 * 0) / 8)
+
+
+def test_metric_gives_ties_their_expected_value_whatever_the_stored_order():
+    d1, d2, d3 = 1 / np.log2([2.0, 3.0, 4.0])
+    for stored_at in range(4):
+        rows = GroupedRows(np.zeros((4, 1)), one_hot(stored_at, 4), np.ones(4), np.array([4]))
+        scores = np.full(4, 2.0)
+        scores[(stored_at + 1) % 4] = 1.0  # one below, two tied with the positive
+        assert neutral_ndcg(scores, rows) == pytest.approx((d1 + d2 + d3) / 3)
+    # Ties that straddle the cut-off: 12 tied, ten of the ranks count.
+    rows = GroupedRows(np.zeros((12, 1)), one_hot(4, 12), np.ones(12), np.array([12]))
+    expected = (1 / np.log2(1 + np.arange(1, 11))).sum() / 12
+    assert neutral_ndcg(np.zeros(12), rows) == pytest.approx(expected)
+
+
+def test_metric_equals_the_mean_over_all_orders_of_the_tied_rows():
+    rng = np.random.default_rng(1)
+    sizes = np.array([5, 3, 14, 1])
+    labels = np.concatenate([one_hot(int(rng.integers(n)), n) for n in sizes])
+    weights = np.repeat([0.3, 2.0, 1.0, 4.0], sizes)
+    scores = rng.integers(0, 3, sizes.sum()).astype(float)
+    rows = GroupedRows(np.zeros((sizes.sum(), 1)), labels, weights, sizes)
+    draws = 20_000
+    total = np.zeros(draws)
+    for start, size in zip(rows.starts, sizes, strict=True):
+        part = slice(start, start + size)
+        jitter = scores[part] + rng.random((draws, size)) * 0.5
+        own = jitter[:, labels[part] == 1]
+        rank = 1 + (jitter > own).sum(axis=1)
+        total += weights[start] * np.where(rank <= 10, 1 / np.log2(1 + rank), 0)
+    total /= weights[rows.starts].sum()
+    error = total.std() / np.sqrt(draws)
+    assert abs(neutral_ndcg(scores, rows) - total.mean()) < 4 * error
+
+
+# --- training from the warehouse -----------------------------------------------------------------
+
+
+def test_training_learns_the_known_order(settings: Settings):
+    seen: list[tuple[int, int, float | None]] = []
+    model = train(settings, parameters=QUICK, on_progress=lambda *a: seen.append(a))
+    assert model.feature_names == ("f_a", f"f_{PRICE}", "bhv_click_rate")
+    assert model.metrics["n_fit_groups"] == 90
+    assert model.metrics["n_validation_groups"] == 30
+    with connect(settings) as connection:
+        rows, _ = training.read_groups(connection, "validation", model.features)
+    oracle = neutral_ndcg(2 * rows.matrix[:, 0] - rows.matrix[:, 1], rows)
+    chance = (1 / np.log2(1 + np.arange(1, 9))).mean()
+    assert model.metrics["validation_ndcg_at_10_at_random"] == pytest.approx(chance)
+    assert oracle > chance + 0.3
+    assert model.metrics["validation_ndcg_at_10"] > oracle - 0.1
+    assert seen[0][:2] == (1, 60) and seen[-1][0] <= 60 and seen[0][2] is not None
+    assert model.best_round <= len(seen)
+    booster = lgb.Booster(model_str=model.text)
+    grid = np.array([[1.0, 1.0, np.nan], [1.8, 0.2, np.nan], [0.2, 1.8, np.nan]])
+    middle, best, worst = booster.predict(grid)
+    assert best > middle >= worst
+    assert booster.num_trees() == model.best_round
+
+
+def test_same_input_gives_the_same_bytes(settings: Settings, tmp_path: Path):
+    one = train(settings, parameters=QUICK)
+    again = train(settings, parameters=QUICK)
+    single = train(
+        settings, parameters=TrainingParameters(**{**QUICK.declared(), "num_threads": 1})
+    )
+    assert one.text == again.text == single.text
+    assert one.version == again.version == single.version
+    assert one.version.startswith("v20260215-") and len(one.version) == 16
+    # The table's physical order is not the rows' order.
+    execute(
+        settings,
+        "create or replace table main_intermediate.int_training_rows as "
+        "select * from main_intermediate.int_training_rows order by md5(doc_id || group_id)",
+    )
+    assert train(settings, parameters=QUICK).text == one.text
+    with connect(settings) as connection:
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+            one.write_files(connection, tmp_path / name)
+    for file in ("model.txt", "features.json", "behavior.parquet"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_another_seed_parameter_or_row_gives_another_name(settings: Settings):
+    names = {train(settings, parameters=QUICK).version}
+    names.add(train(settings, parameters=QUICK, seed=1).version)
+    names.add(train(settings, parameters=TrainingParameters(max_rounds=60)).version)
+    execute(
+        settings,
+        "update main_intermediate.int_training_rows set f_a = f_a + 1 where row_order = 5",
+    )
+    names.add(train(settings, parameters=QUICK).version)
+    assert len(names) == 4
+
+
+def test_stored_order_hardly_matters(settings: Settings, tmp_path: Path):
+    """Ties before the first tree are broken by stored order; the result must not hang on it."""
+    one = train(settings, parameters=QUICK)
+    write_training_set(settings, order="other_hash")
+    other = train(settings, parameters=QUICK)
+    assert one.text != other.text
+    gap = one.metrics["validation_ndcg_at_10"] - other.metrics["validation_ndcg_at_10"]
+    assert abs(gap) < 0.02
+
+
+def test_model_text_without_options_scores_alike(settings: Settings):
+    with connect(settings) as connection:
+        features = FeatureList(("f_a", f"f_{PRICE}", "bhv_click_rate"))
+        rows, _ = training.read_groups(connection, "fit", features)
+    booster = fit_booster(rows, None, features, QUICK, 0).booster
+    text = training.portable_text(booster, 40)
+    assert "num_threads" not in text
+    np.testing.assert_array_equal(
+        lgb.Booster(model_str=text).predict(rows.matrix),
+        booster.predict(rows.matrix, num_iteration=40),
+    )
+
+
+def test_groups_are_read_whole_across_batches(settings: Settings, monkeypatch: pytest.MonkeyPatch):
+    features = FeatureList(("f_a", "bhv_click_rate"))
+    with connect(settings) as connection:
+        whole, names = training.read_groups(connection, "fit", features)
+        monkeypatch.setattr(training, "BATCH_ROWS", 5)
+        pieces, names_again = training.read_groups(connection, "fit", features)
+    np.testing.assert_array_equal(whole.sizes, np.full(90, 8))
+    np.testing.assert_array_equal(whole.sizes, pieces.sizes)
+    np.testing.assert_array_equal(whole.matrix, pieces.matrix)
+    assert names == names_again
+    assert np.isnan(whole.matrix[:, 1]).any() and not np.isnan(whole.matrix[:, 0]).any()
+
+
+def test_not_trainable_says_why(tmp_path: Path):
+    settings = new_flywheel(tmp_path)
+    write_training_set(settings, trainable=False, reason="There are 12 clicks; 100 are needed.")
+    with pytest.raises(NotTrainable, match=r"^There are 12 clicks; 100 are needed\.$"):
+        train(settings)
+
+
+ROWS = "main_intermediate.int_training_rows"
+
+
+@pytest.mark.parametrize(
+    ("damage", "error", "message"),
+    [
+        (f"update {ROWS} set row_order = -1 where doc_id = 'd3'", FlywheelError, "together"),
+        (f"update {ROWS} set is_positive = 1 where doc_id = 'd3'", FlywheelError, "positive row"),
+        (f"update {ROWS} set is_positive = 0", FlywheelError, "exactly one positive"),
+        (f"update {ROWS} set is_positive = null where is_positive = 0", FlywheelError, "neither"),
+        (f"update {ROWS} set weight = 9 where doc_id = 'd3'", FlywheelError, "weight"),
+        (f"update {ROWS} set weight = -1", FlywheelError, "weight"),
+        (f"update {ROWS} set weight = null", FlywheelError, "weight"),
+        (f"insert into {ROWS} select * replace ('fit' as split, row_order + 9999 as row_order) "
+         f"from {ROWS} where group_id = 'g0000'", FlywheelError, "g0000 in both splits"),
+        (f"delete from {ROWS}", NotTrainable, "no group"),
+        (f"update {ROWS} set f_a=1, \"f_price (EUR)\"=1, bhv_click_rate=1", NotTrainable, "tells"),
+        (f"alter table {ROWS} rename f_a to a; alter table {ROWS} rename \"f_price (EUR)\" to b;"
+         f"alter table {ROWS} rename bhv_click_rate to c", NotTrainable, "no feature column"),
+        ("drop table fct_training_manifest", FlywheelError, "flywheel build"),
+        ("delete from fct_training_manifest", FlywheelError, "flywheel build"),
+    ],
+)  # fmt: skip
+def test_broken_training_sets_are_refused(settings: Settings, damage: str, error, message: str):
+    execute(settings, damage)
+    with pytest.raises(error, match=message):
+        train(settings, parameters=QUICK)
+
+
+def test_few_validation_groups_mean_no_early_stopping(settings: Settings):
+    parameters = TrainingParameters(
+        min_validation_groups=1000, rounds_without_validation=7, min_data_in_leaf=5
+    )
+    model = train(settings, parameters=parameters)
+    assert model.best_round == 7
+    assert model.metrics["validation_ndcg_at_10"] is None
+
+
+def test_a_training_set_built_again_in_between_is_noticed(settings: Settings):
+    model = train(settings, parameters=QUICK)
+    execute(settings, "update fct_training_manifest set fingerprint = 'another'")
+    with pytest.raises(FlywheelError, match="train again"):
+        registry.register(settings, model)
+    assert not list(settings.models.iterdir())
+
+
+def test_snapshot_without_a_trained_feature_is_refused(settings: Settings):
+    model = train(settings, parameters=QUICK)
+    execute(
+        settings,
+        "alter table main_intermediate.int_serving_behavior rename bhv_click_rate to bhv_other",
+    )
+    with pytest.raises(FlywheelError, match="lacks bhv_click_rate"):
+        registry.register(settings, model)
+
+
+# --- scoring -------------------------------------------------------------------------------------
+
+
+def evaluation_table(settings: Settings) -> pa.Table:
+    with connect(settings) as connection:
+        return connection.sql(
+            'select search_id, query, doc_id, f_a, "f_price (EUR)", bhv_click_rate '
+            "from main_intermediate.int_evaluation_rows order by query, doc_id"
+        ).to_arrow_table()
+
+
+def test_evaluation_scores_equal_the_model_and_replace_older_ones(registered, monkeypatch):
+    settings, version = registered
+    monkeypatch.setattr(scoring, "BATCH_ROWS", 100)
+    execute(
+        settings,
+        "insert into flywheel_state.ranker_scores values "
+        f"('{version}', 's-g0001', 'd0', -99), ('{version}', 'an older search', 'd0', 5), "
+        "('another', 's-g0001', 'd0', 6)",
+    )
+    done: list[tuple[int, int]] = []
+    assert score_evaluation_rows(settings, version, on_progress=lambda *a: done.append(a)) == 960
+    assert done[-1] == (960, 960) and len(done) == 10
+    assert score_evaluation_rows(settings, version) == 960
+    rows = execute(
+        settings,
+        'select e.f_a, e."f_price (EUR)", e.bhv_click_rate, s.score '
+        "from flywheel_state.ranker_scores as s "
+        "inner join main_intermediate.int_evaluation_rows as e using (search_id, doc_id) "
+        f"where model_version = '{version}'",
+    )
+    values = np.array(rows, dtype=float)
+    booster = lgb.Booster(model_file=settings.models / version / "model.txt")
+    np.testing.assert_array_equal(booster.predict(values[:, :3]), values[:, 3])
+    others = execute(
+        settings,
+        "select score from flywheel_state.ranker_scores where search_id = 'an older search' "
+        "or model_version = 'another' order by score",
+    )
+    assert others == [(5,), (6,)]
+    assert execute(settings, "select count(*) from flywheel_state.ranker_scores") == [(962,)]
+
+
+def test_a_failed_scoring_leaves_the_older_scores(registered, monkeypatch):
+    settings, version = registered
+    score_evaluation_rows(settings, version)
+    before = execute(settings, "select * from flywheel_state.ranker_scores order by all")
+    monkeypatch.setattr(scoring, "BATCH_ROWS", 100)
+
+    def fail(done: int, total: int) -> None:
+        if done > 300:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        score_evaluation_rows(settings, version, on_progress=fail)
+    assert execute(settings, "select * from flywheel_state.ranker_scores order by all") == before
+
+
+def test_the_logged_order_needs_no_scores(settings: Settings):
+    assert score_evaluation_rows(settings, "logged") == 0
+
+
+def test_evaluation_rows_without_a_feature_are_refused(registered):
+    settings, version = registered
+    execute(settings, "alter table main_intermediate.int_evaluation_rows rename f_a to f_z")
+    with pytest.raises(FlywheelError, match=f"lacks f_a, which model {version}"):
+        score_evaluation_rows(settings, version)
+
+
+@pytest.mark.parametrize("prefix", ["", "f_"])
+def test_scores_of_a_file_equal_those_of_the_warehouse(registered, tmp_path, monkeypatch, prefix):
+    settings, version = registered
+    monkeypatch.setattr(scoring, "BATCH_ROWS", 70)
+    score_evaluation_rows(settings, version)
+    table = evaluation_table(settings)
+    shuffled = table.take(np.random.default_rng(0).permutation(table.num_rows))
+    # Queries as users type them; numbers of several types; a column nobody asked for.
+    typed = pa.array([f"  {q.upper()}".replace(" ", "\t ") for q in shuffled["query"].to_pylist()])
+    source = pa.table(
+        {
+            "junk": pa.array(["x"] * table.num_rows),
+            "doc_id": shuffled["doc_id"].combine_chunks().dictionary_encode(),
+            f"{prefix}{PRICE}": shuffled["f_price (EUR)"],
+            "query": typed,
+            f"{prefix}a": shuffled["f_a"],
+        }
+    )
+    pq.write_table(source, tmp_path / "in.parquet", row_group_size=100)
+    written = score_file(
+        settings, tmp_path / "in.parquet", tmp_path / "deep/out.parquet", "challenger"
+    )
+    out = pq.read_table(tmp_path / "deep/out.parquet")
+    assert written == 960
+    assert out.schema.names == ["query", "doc_id", "score", "model_version"]
+    assert out["query"].to_pylist() == typed.to_pylist()
+    assert out["doc_id"].to_pylist() == shuffled["doc_id"].to_pylist()
+    assert set(out["model_version"].to_pylist()) == {version}
+    known = {
+        (search, doc): score
+        for search, doc, score in execute(
+            settings, "select search_id, doc_id, score from flywheel_state.ranker_scores"
+        )
+    }
+    expected = [
+        known[search, doc]
+        for search, doc in zip(
+            shuffled["search_id"].to_pylist(), shuffled["doc_id"].to_pylist(), strict=True
+        )
+    ]
+    np.testing.assert_array_equal(out["score"].to_numpy(), expected)
+
+
+def test_unknown_pairs_have_no_behavior_and_whole_numbers_are_numbers(registered, tmp_path):
+    settings, version = registered
+    source = pa.table(
+        {
+            "query": ["never seen", "never seen"],
+            "doc_id": pa.array([17, 18]),
+            "a": pa.array([1, 0]),
+            PRICE: pa.array([True, False]),
+        }
+    )
+    pq.write_table(source, tmp_path / "in.parquet")
+    score_file(settings, tmp_path / "in.parquet", tmp_path / "out.parquet", version)
+    out = pq.read_table(tmp_path / "out.parquet")
+    booster = lgb.Booster(model_file=settings.models / version / "model.txt")
+    expected = booster.predict(np.array([[1.0, 1.0, np.nan], [0.0, 0.0, np.nan]]))
+    np.testing.assert_array_equal(out["score"].to_numpy(), expected)
+    assert out["doc_id"].to_pylist() == ["17", "18"]
+
+
+def test_an_empty_file_gives_an_empty_file(registered, tmp_path):
+    settings, version = registered
+    source = pa.table(
+        {"query": pa.array([], pa.string()), "doc_id": pa.array([], pa.string()),
+         "a": pa.array([], pa.float32()), PRICE: pa.array([], pa.float32())}
+    )  # fmt: skip
+    pq.write_table(source, tmp_path / "in.parquet")
+    assert score_file(settings, tmp_path / "in.parquet", tmp_path / "out.parquet", version) == 0
+    assert pq.read_table(tmp_path / "out.parquet").schema.equals(scoring.OUTPUT_SCHEMA)
+
+
+GOOD = {"query": ["q"], "doc_id": ["d"], "a": [1.0], PRICE: [2.0]}
+
+
+@pytest.mark.parametrize(
+    ("columns", "model", "message"),
+    [
+        ({**GOOD, "query": None}, "challenger", "has no column query;"),
+        ({**GOOD, "doc_id": None, "query": None}, "challenger", "no column query and no column"),
+        ({**GOOD, "a": None}, "challenger", "lacks the feature column a, which"),
+        ({**GOOD, PRICE: ["dear"]}, "challenger", r"Column price \(EUR\) of .* is string, not a n"),
+        ({**GOOD, "query": [None]}, "challenger", "Row 1 of .* has no query"),
+        (GOOD, "champion", "still the logged order"),
+        (GOOD, "logged", "logged order"),
+        (GOOD, "v19990101-abcdef", "no model version 'v19990101-abcdef'; registered are: v2026"),
+        (None, "challenger", "no readable Parquet"),
+    ],
+)
+def test_files_that_cannot_be_scored(registered, tmp_path, columns, model, message):
+    settings, _ = registered
+    path = tmp_path / "in.parquet"
+    if columns is None:
+        path.write_text("query,doc_id\n")
+    else:
+        kinds = {"query": pa.string()}
+        pq.write_table(
+            pa.table({k: pa.array(v, kinds.get(k)) for k, v in columns.items() if v}), path
+        )
+    out = tmp_path / "out.parquet"
+    out.write_text("what was there before")
+    with pytest.raises(FlywheelError, match=message):
+        score_file(settings, path, out, model)
+    assert out.read_text() == "what was there before"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["home", "in.parquet", "out.parquet"]
+
+
+def test_missing_input_and_output_over_the_input(registered, tmp_path):
+    settings, version = registered
+    with pytest.raises(FlywheelError, match="There is no file"):
+        score_file(settings, tmp_path / "no.parquet", tmp_path / "out.parquet", version)
+    pq.write_table(pa.table({k: pa.array(v) for k, v in GOOD.items()}), tmp_path / "in.parquet")
+    with pytest.raises(FlywheelError, match="is the input"):
+        score_file(settings, tmp_path / "in.parquet", tmp_path / "in.parquet", version)
+
+
+@pytest.mark.parametrize("name", ["model.txt", "features.json", "behavior.parquet"])
+def test_a_damaged_model_is_not_loaded(registered, tmp_path, name):
+    settings, version = registered
+    path = settings.models / version / name
+    path.write_bytes(path.read_bytes() + b" ")
+    pq.write_table(pa.table({k: pa.array(v) for k, v in GOOD.items()}), tmp_path / "in.parquet")
+    with pytest.raises(FlywheelError, match=f"{name} .* is damaged"):
+        score_file(settings, tmp_path / "in.parquet", tmp_path / "out.parquet", version)
+    with pytest.raises(FlywheelError, match="damaged"):
+        score_evaluation_rows(settings, version)
+
+
+def test_files_of_something_else_are_no_model(settings: Settings):
+    registry.register(settings, FakeModel("v1"), at=NOW)
+    with pytest.raises(FlywheelError, match="train again"):
+        score_evaluation_rows(settings, "v1")
+
+
+def test_queries_are_normalised_as_in_the_warehouse():
+    macro = PROJECT / "macros/sessions/normalize_query.sql"
+    if not macro.exists():
+        pytest.skip("the macro is not there yet")
+    spelling = NORMALIZED_QUERY.replace("{column}", "{{ text }}")
+    assert spelling in macro.read_text()
