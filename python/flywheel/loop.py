@@ -266,7 +266,11 @@ def train(
     from flywheel.ranker.training import train as fit
 
     with terminal.step("Train") as step:
-        model = fit(settings, seed=seed, on_progress=step.tick)
+
+        def tick(done: int, most: int, metric: float | None) -> None:
+            step.tick(done, most, "" if metric is None else f"validation nDCG@10 {metric:.4f}")
+
+        model = fit(settings, seed=seed, on_progress=tick)
         for left in registry.state(settings).versions.values():
             if left.state == registry.CHALLENGER and left.version != model.version:
                 registry.retire(settings, left.version, at=at, reason="never judged, superseded")
