@@ -15,10 +15,8 @@ from flywheel.deployment import LOGGED_ORDER
 from flywheel.errors import FlywheelError
 from flywheel.files import atomic_path
 from flywheel.ranker.features import (
-    BEHAVIOR_PREFIX,
     EVALUATION_TABLE,
     NORMALIZED_QUERY,
-    USER_PREFIX,
     FeatureList,
     matrix_of,
     quoted,
@@ -39,7 +37,7 @@ OUTPUT_SCHEMA = pa.schema(
     ]
 )
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -106,7 +104,8 @@ def score_evaluation_rows(
         settings: names the warehouse.
         version: a registered model; 'logged' needs no scores, so nothing happens.
         num_threads: does not change the scores.
-        on_progress: called after every batch with rows done and rows in all.
+        on_progress: called after every batch with rows done, rows in all, and a
+            word for them.
 
     Returns:
         Rows written.
@@ -165,7 +164,7 @@ def score_evaluation_rows(
                 connection.unregister("scored")
                 done += batch.num_rows
                 if on_progress is not None:
-                    on_progress(done, total)
+                    on_progress(done, total, "rows")
             connection.commit()
         except BaseException:
             connection.rollback()
@@ -185,8 +184,8 @@ def score_file(
     """Score the documents of a Parquet file.
 
     The file holds query, doc_id and the user's features under their own names (or with the
-    prefix `f_`). Behavioural features come from the model's snapshot; a pair it does not know
-    has them missing, which the model was trained to take. `bhv_` columns in the file itself go
+    prefix `f_`). Behavioural features come from the model's snapshot; a document it does not
+    know has them missing, which the model was trained to take. `bhv_` columns in the file itself go
     before the snapshot.
 
     Args:
@@ -196,7 +195,8 @@ def score_file(
             It appears whole or not at all.
         model: a version, 'champion' or 'challenger'.
         num_threads: does not change the scores.
-        on_progress: called after every batch with rows done and rows in all.
+        on_progress: called after every batch with rows done, rows in all, and a
+            word for them.
 
     Returns:
         Rows written.
@@ -237,7 +237,7 @@ def score_file(
             )
             done += batch.num_rows
             if on_progress is not None:
-                on_progress(done, total)
+                on_progress(done, total, "rows")
     return done
 
 
@@ -262,16 +262,18 @@ def _source_columns(schema: pa.Schema, model: LoadedModel, path: Path) -> dict[s
             f"{path} has no column {' and no column '.join(keys)}; each row to score needs its "
             "query and its doc_id."
         )
+    given = model.features.given_names
+    if not set(given.values()) <= set(present) and set(given) <= set(present):
+        given = {name: name for name in given}  # a table of the warehouse
     columns = {"query": "query", "doc_id": "doc_id"}
     missing = []
     for name in model.features.names:
-        own = name.removeprefix(USER_PREFIX)
-        if name in present:
-            columns[name] = name
-        elif name.startswith(USER_PREFIX) and own in present:
+        choices = (given.get(name, name), name)
+        own = next((choice for choice in choices if choice in present), None)
+        if own is not None:
             columns[name] = own
-        elif not name.startswith(BEHAVIOR_PREFIX):
-            missing.append(own)
+        elif name in given:
+            missing.append(given[name])
     if missing:
         raise FlywheelError(
             f"{path} lacks the feature column{'s' if len(missing) > 1 else ''} "
@@ -339,7 +341,10 @@ def _load_snapshot(memory: duckdb.DuckDBPyConnection, model: LoadedModel) -> Non
 def _with_behavior(
     memory: duckdb.DuckDBPyConnection, batch: pa.RecordBatch, features: FeatureList
 ) -> pa.RecordBatch:
-    """Add the snapshot's columns to a batch, in the batch's order."""
+    """Add the snapshot's columns to a batch, in the batch's order.
+
+    A document under a query it was never shown for has what is known of the document alone.
+    """
     own = set(batch.schema.names)
     joined = [name for name in features.behavior if name not in own]
     if not joined:
@@ -352,10 +357,17 @@ def _with_behavior(
         }
     )
     memory.register("keys", keys)
+    known = ", ".join(
+        f"case when p.doc_id is not null then p.{quoted(name)} else d.{quoted(name)} end "
+        f"as {quoted(name)}"
+        for name in joined
+    )
     found = memory.sql(
-        f"select {', '.join('b.' + quoted(name) for name in joined)} from keys as k "
-        f"left join behavior as b on b.query = {NORMALIZED_QUERY.format(column='k.query')} "
-        "and b.doc_id = k.doc_id order by k.row_number"
+        f"select {known} from keys as k "
+        f"left join behavior as p on p.query = {NORMALIZED_QUERY.format(column='k.query')} "
+        "and p.doc_id = k.doc_id "
+        "left join behavior as d on d.query is null and d.doc_id = k.doc_id "
+        "order by k.row_number"
     ).to_arrow_table()
     memory.unregister("keys")
     return _combined(batch, found, joined)

@@ -38,7 +38,7 @@ LONGEST_GROUP = 10_000  # LightGBM's kMaxPosition
 BATCH_ROWS = 100_000
 METRIC = "validation_ndcg_at_10"
 
-Progress = Callable[[int, int, float | None], None]
+Progress = Callable[[int, int, str], None]
 
 
 class NotTrainable(FlywheelError):  # noqa: N818 - it is an answer more than an error
@@ -175,7 +175,7 @@ def train(
         seed: of LightGBM.
         parameters: default: `TrainingParameters()`.
         on_progress: called after every tree with trees done, trees at most, and the validation
-            metric (None without validation).
+            metric in words (empty without validation).
 
     Raises:
         NotTrainable: the log does not hold enough; nothing is wrong with the set-up.
@@ -481,7 +481,8 @@ def _reporter(
             value = float(environment.evaluation_result_list[0][2])
             history.append(value)
         if on_progress is not None:
-            on_progress(environment.iteration + 1, rounds, value)
+            label = "" if value is None else f"validation nDCG@10 {value:.4f}"
+            on_progress(environment.iteration + 1, rounds, label)
 
     return report
 
