@@ -107,13 +107,22 @@ def resolve(path: str, *, root: Path | None = None) -> list[Path]:
         The files, sorted, each once.
 
     Raises:
-        FlywheelError: nothing is there.
+        FlywheelError: nothing is there, or a file's name is a pattern itself.
     """
     if "://" in path:
         raise FlywheelError(
             f"{path} is a remote address; copy the log to this machine and name the copy."
         )
-    base = (root or Path.cwd()).resolve()
+    files = _found(path, (root or Path.cwd()).resolve())
+    for file in files:
+        if glob.has_magic(str(file)):
+            raise FlywheelError(
+                f"The name of {file} holds a character that patterns use (*, ? or [); rename it."
+            )
+    return files
+
+
+def _found(path: str, base: Path) -> list[Path]:
     target = base / Path(path).expanduser()
     if target.is_file():
         return [target]
@@ -130,8 +139,8 @@ def resolve(path: str, *, root: Path | None = None) -> list[Path]:
             )
         return found
     if glob.has_magic(path):
-        found = sorted({Path(m) for m in glob.glob(str(target), recursive=True)})
-        found = [file for file in found if file.is_file()]
+        matches = sorted({Path(match) for match in glob.glob(str(target), recursive=True)})
+        found = [file for file in matches if file.is_file()]
         if not found:
             raise FlywheelError(
                 f"No file matches {path}; check the pattern, and quote it so that the shell "

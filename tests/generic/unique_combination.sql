@@ -1,4 +1,4 @@
-{# The columns together name a row: no combination occurs twice, and none holds a null. #}
+{# The columns together name a row: no combination occurs twice (two nulls are the same). #}
 {% test unique_combination(model, columns) %}
 
     select
@@ -6,6 +6,6 @@
         count(*) as n_rows
     from {{ model }}
     group by {{ columns | join(', ') }}
-    having count(*) > 1 {% for column in columns %} or {{ column }} is null {% endfor %}
+    having count(*) > 1
 
 {% endtest %}

@@ -361,8 +361,9 @@ ROWS = "main_intermediate.int_training_rows"
         (f"delete from {ROWS}", NotTrainable, "no group"),
         (f"update {ROWS} set f_a=1, \"f_price (EUR)\"=1, bhv_click_rate=1", NotTrainable, "tells"),
         (f"alter table {ROWS} rename f_a to a; alter table {ROWS} rename \"f_price (EUR)\" to b;"
-         f"alter table {ROWS} rename bhv_click_rate to c", NotTrainable, "no feature column"),
+         f"alter table {ROWS} rename bhv_click_rate to c", NotTrainable, "no feature "),
         ("drop table fct_training_manifest", FlywheelError, "flywheel build"),
+        (f"drop table {ROWS}", FlywheelError, "no table .*int_training_rows; run `flywheel build"),
         ("delete from fct_training_manifest", FlywheelError, "flywheel build"),
     ],
 )  # fmt: skip
@@ -370,6 +371,12 @@ def test_broken_training_sets_are_refused(settings: Settings, damage: str, error
     execute(settings, damage)
     with pytest.raises(error, match=message):
         train(settings, parameters=QUICK)
+
+
+def test_a_feature_without_a_value_is_not_asked_for(settings: Settings):
+    execute(settings, f"alter table {ROWS} add column f_brand double")
+    execute(settings, f"update {ROWS} set bhv_click_rate = null")
+    assert train(settings, parameters=QUICK).feature_names == ("f_a", f"f_{PRICE}")
 
 
 def test_few_validation_groups_mean_no_early_stopping(settings: Settings):
@@ -543,14 +550,12 @@ def test_document_identifiers_may_be_numbers(registered, tmp_path):
     assert pq.read_table(tmp_path / "out.parquet")["doc_id"].to_pylist() == ["17"]
 
 
-def test_names_go_back_to_the_users_own():
+def test_features_are_in_an_order_of_their_own():
     features = FeatureList.of_columns(
         ["row_order", "bhv_b", "f_price", "f_f_01", "f_bhv_b", "behavior_known_on", "bhv_a"]
     )
     assert features.names == ("f_bhv_b", "f_f_01", "f_price", "bhv_a", "bhv_b")
-    content = json.loads(features.to_json("v1"))
-    assert content["features"] == ["f_bhv_b", "f_01", "price", "bhv_a", "bhv_b"]
-    assert content["behavior_features"] == ["bhv_a", "bhv_b"]
+    assert json.loads(features.to_json("v1"))["behavior_features"] == ["bhv_a", "bhv_b"]
     assert FeatureList.from_json(features.to_json("v1")) == features
 
 

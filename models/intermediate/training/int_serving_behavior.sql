@@ -23,10 +23,13 @@ moments as (
     from windows
 ),
 
+-- the day to be served is the one after the last moment known, as in training
 known as (
     select
         moments.as_of,
-        moments.moment,
+        cast(
+            cast(moments.moment - interval '1' microsecond as date) + interval '1' day as date
+        ) as day,
         events.*
     from events
     inner join moments
@@ -47,10 +50,10 @@ documents as (
     select
         as_of,
         doc_id,
-        cast(moment as date) as day,
+        day,
         {{ behavior_sums() | indent(8) }}
     from known
-    group by as_of, doc_id, cast(moment as date)
+    group by as_of, doc_id, day
 ),
 
 overall as (

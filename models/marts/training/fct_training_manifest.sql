@@ -112,16 +112,10 @@ checked as (
             shared_searches.n_shared_searches = 0
             and pair_counts.n_pairs_with_positive_as_negative = 0
             and feature_leaks.n_rows_with_later_features = 0
-            and windows.window_end <= windows.embargo_end
-            and windows.embargo_end <= windows.evaluation_start
-            and (
-                window_counts.last_training_search_at is null
-                or window_counts.last_training_search_at < windows.window_end
-            )
-            and (
-                window_counts.last_training_click_at is null
-                or window_counts.last_training_click_at <= windows.embargo_end
-            ),
+            and coalesce(windows.window_end <= windows.embargo_end, true)
+            and coalesce(windows.embargo_end <= windows.evaluation_start, true)
+            and coalesce(window_counts.last_training_search_at < windows.window_end, true)
+            and coalesce(window_counts.last_training_click_at <= windows.embargo_end, true),
             false
         ) as is_leak_free
     from windows

@@ -55,29 +55,16 @@ class FeatureList:
 
     @property
     def given_names(self) -> dict[str, str]:
-        """What the user's own files call each of `user`.
-
-        The warehouse puts `f_` before every column of the features file. Without it the name is
-        the user's again, unless that would be the name of a behavioural feature.
-        """
-        return {
-            name: name if name[len(USER_PREFIX) :] in self.behavior else name[len(USER_PREFIX) :]
-            for name in self.user
-        }
+        """What the user's own files call each of `user`: the warehouse puts `f_` before it."""
+        return {name: name.removeprefix(USER_PREFIX) for name in self.user}
 
     def to_json(self, version: str) -> str:
-        """Content of `features.json`: `features` are named as the serving side's data are.
-
-        `columns` are the warehouse's names of the same, and `behavior_features` those that come
-        from `behavior.parquet`.
-        """
-        given = self.given_names
+        """Content of `features.json`; `behavior_features` come from `behavior.parquet`."""
         content = {
             "format_version": FORMAT_VERSION,
             "model_version": version,
-            "features": [given.get(name, name) for name in self.names],
+            "features": list(self.names),
             "behavior_features": list(self.behavior),
-            "columns": list(self.names),
         }
         return json.dumps(content, indent=2) + "\n"
 
@@ -91,7 +78,7 @@ class FeatureList:
         content = json.loads(text)
         if content["format_version"] != FORMAT_VERSION:
             raise ValueError(f"format_version is {content['format_version']}")
-        return cls(tuple(content["columns"]))
+        return cls(tuple(content["features"]))
 
 
 def quoted(name: str) -> str:

@@ -17,6 +17,7 @@ from flywheel.files import atomic_path
 from flywheel.ranker.features import (
     EVALUATION_TABLE,
     NORMALIZED_QUERY,
+    USER_PREFIX,
     FeatureList,
     matrix_of,
     quoted,
@@ -185,8 +186,7 @@ def score_file(
 
     The file holds query, doc_id and the user's features under their own names (or with the
     prefix `f_`). Behavioural features come from the model's snapshot; a document it does not
-    know has them missing, which the model was trained to take. `bhv_` columns in the file itself go
-    before the snapshot.
+    know has them missing, which the model was trained to take.
 
     Args:
         settings: names the warehouse and the home folder.
@@ -267,13 +267,11 @@ def _source_columns(schema: pa.Schema, model: LoadedModel, path: Path) -> dict[s
         given = {name: name for name in given}  # a table of the warehouse
     columns = {"query": "query", "doc_id": "doc_id"}
     missing = []
-    for name in model.features.names:
-        choices = (given.get(name, name), name)
-        own = next((choice for choice in choices if choice in present), None)
-        if own is not None:
-            columns[name] = own
-        elif name in given:
-            missing.append(given[name])
+    for name, own in given.items():
+        if own in present or name in present:
+            columns[name] = own if own in present else name
+        else:
+            missing.append(name.removeprefix(USER_PREFIX))
     if missing:
         raise FlywheelError(
             f"{path} lacks the feature column{'s' if len(missing) > 1 else ''} "
@@ -345,9 +343,7 @@ def _with_behavior(
 
     A document under a query it was never shown for has what is known of the document alone.
     """
-    own = set(batch.schema.names)
-    joined = [name for name in features.behavior if name not in own]
-    if not joined:
+    if not features.behavior:
         return batch
     keys = pa.table(
         {
@@ -360,7 +356,7 @@ def _with_behavior(
     known = ", ".join(
         f"case when p.doc_id is not null then p.{quoted(name)} else d.{quoted(name)} end "
         f"as {quoted(name)}"
-        for name in joined
+        for name in features.behavior
     )
     found = memory.sql(
         f"select {known} from keys as k "
@@ -370,7 +366,7 @@ def _with_behavior(
         "order by k.row_number"
     ).to_arrow_table()
     memory.unregister("keys")
-    return _combined(batch, found, joined)
+    return _combined(batch, found, features.behavior)
 
 
 def _combined(batch: pa.RecordBatch, found: pa.Table, names: Sequence[str]) -> pa.RecordBatch:
