@@ -266,11 +266,7 @@ def train(
     from flywheel.ranker.training import train as fit
 
     with terminal.step("Train") as step:
-
-        def tick(done: int, most: int, metric: float | None) -> None:
-            step.tick(done, most, "" if metric is None else f"validation nDCG@10 {metric:.4f}")
-
-        model = fit(settings, seed=seed, on_progress=tick)
+        model = fit(settings, seed=seed, on_progress=step.tick)
         for left in registry.state(settings).versions.values():
             if left.state == registry.CHALLENGER and left.version != model.version:
                 registry.retire(settings, left.version, at=at, reason="never judged, superseded")
