@@ -13,6 +13,7 @@
     replicate, query, document). Dense integers for both keep the two joins of a step cheap.
 #}
 {% macro ipf_propensities(cells, steps) %}
+    {% set tolerance = 1e-9 %}
     with recursive documents as (
         select
             context,
@@ -81,69 +82,88 @@
         where replicated.n_impressions > 0
     ),
 
+    -- the recursion ends when no theta of any fit moves any more, or after the given steps
     fits as (
         select
             slot,
             0 as step,
-            cast(1 as double) as theta
+            cast(1 as double) as theta,
+            cast(1 as double) as step_change,
+            true as is_moving
         from slots
 
         union all
 
         select
-            edges.slot,
-            gammas.step + 1 as step,
-            sum(edges.n_clicks) / nullif(sum(edges.n_impressions * gammas.gamma), 0) as theta
-        from edges
-        inner join (
+            updated.slot,
+            updated.step,
+            updated.theta,
+            updated.step_change,
+            bool_or(updated.step_change > {{ tolerance }}) over () as is_moving
+        from (
             select
-                edges.item,
-                max(fits.step) as step,
+                edges.slot,
+                max(fits.step) + 1 as step,
                 sum(edges.n_clicks)
-                / nullif(sum(edges.n_impressions * fits.theta), 0) as gamma
+                / nullif(sum(edges.n_impressions * gammas.gamma), 0) as theta,
+                coalesce(
+                    abs(
+                        sum(edges.n_clicks)
+                        / nullif(sum(edges.n_impressions * gammas.gamma), 0)
+                        / nullif(max(fits.theta), 0) - 1
+                    ),
+                    0
+                ) as step_change
             from edges
             inner join fits
                 on edges.slot = fits.slot
-            where fits.step < {{ steps }}
-            group by edges.item
-        ) as gammas
-            on edges.item = gammas.item
-        group by edges.slot, gammas.step
+            inner join (
+                select
+                    edges.item,
+                    sum(edges.n_clicks)
+                    / nullif(sum(edges.n_impressions * fits.theta), 0) as gamma
+                from edges
+                inner join fits
+                    on edges.slot = fits.slot
+                group by edges.item
+            ) as gammas
+                on edges.item = gammas.item
+            where fits.is_moving and fits.step < {{ steps }}
+            group by edges.slot
+        ) as updated
     ),
 
-    -- only ratios are identified, so rank 1 of the same fit is the unit
-    relative as (
+    last_steps as (
+        select max(step) as step
+        from fits
+    ),
+
+    thetas as (
         select
             slots.context,
             slots.replicate,
             slots.rank,
             slots.n_impressions,
             slots.n_clicks,
-            fits.step,
-            fits.theta / nullif(
-                max(case when slots.rank = 1 then fits.theta end)
-                    over (partition by slots.context, slots.replicate, fits.step),
-                0
-            ) as propensity
+            fits.theta,
+            fits.step_change
         from fits
+        inner join last_steps
+            on fits.step = last_steps.step
         inner join slots
             on fits.slot = slots.slot
     )
 
+    -- only ratios are identified, so rank 1 of the same fit is the unit
     select
-        relative.context,
-        relative.replicate,
-        relative.rank,
-        relative.propensity,
-        relative.n_impressions,
-        relative.n_clicks,
-        abs(relative.propensity / nullif(previous.propensity, 0) - 1) as last_step_change
-    from relative
-    inner join relative as previous
-        on
-            relative.context = previous.context
-            and relative.replicate = previous.replicate
-            and relative.rank = previous.rank
-            and relative.step = previous.step + 1
-    where relative.step = {{ steps }}
+        context,
+        replicate,
+        rank,
+        theta / nullif(
+            max(case when rank = 1 then theta end) over (partition by context, replicate), 0
+        ) as propensity,
+        n_impressions,
+        n_clicks,
+        step_change as last_step_change
+    from thetas
 {% endmacro %}

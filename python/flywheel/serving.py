@@ -84,8 +84,10 @@ class Ranker:
         """
         rows = _as_table(table)
         looked_up = self.behavior_features if self.behavior is not None else ()
-        given = tuple(name for name in self.features if name not in looked_up)
-        _require(rows, ("query", "doc_id", *given), "The feature table")
+        sources = {
+            name: _source_column(name, rows) for name in self.features if name not in looked_up
+        }
+        _require(rows, ("query", "doc_id", *sources.values()), "The feature table")
         if rows.num_rows == 0:
             return np.empty(0)
         matrix = np.empty((rows.num_rows, len(self.features)))
@@ -94,7 +96,7 @@ class Ranker:
             if position is not None and name in looked_up:
                 values = pc.take(self.behavior[name].combine_chunks(), position)
             else:
-                values = rows[name]
+                values = rows[sources[name]]
             matrix[:, column] = _numbers(values, name)
         return np.asarray(self.booster.predict(matrix), dtype=np.float64)
 
@@ -316,6 +318,12 @@ def _as_table(table: FeatureTable) -> pa.Table:
     if isinstance(table, pa.Table):
         return table
     return pa.table({name: pa.array(np.asarray(values)) for name, values in table.items()})
+
+
+def _source_column(name: str, table: pa.Table) -> str:
+    """The caller's column behind a model's input: the warehouse puts `f_` before its name."""
+    own = name.removeprefix("f_")
+    return own if own in table.column_names else name
 
 
 def _require(table: pa.Table, names: Iterable[str], what: str) -> None:

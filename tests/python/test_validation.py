@@ -2,6 +2,7 @@
 
 import html
 import json
+import math
 import re
 import subprocess
 import sys
@@ -497,3 +498,264 @@ def test_one_corruption_shuts_its_gate(broken, settings):
         assert stop.table in stop.sentence
         assert stop.expectation in stop.sentence
         assert all(column in stop.sentence for column in stop.columns)
+
+
+def test_warning_is_told_and_shuts_nothing(settings):
+    change(settings, "update fct_searches set is_bot = true, bot_reasons = ['rate']")
+    change(settings, "delete from fct_impressions where search_id <> 's0'")
+    change(
+        settings, "update fct_searches set is_bot = false, bot_reasons = [] where search_id = 's0'"
+    )
+    report = validate(settings, gates=["behavior"])
+    assert report.success
+    told = {(warning.table, warning.column): warning for warning in report.warnings}
+    assert set(told) == {("fct_searches", "is_bot")}
+    # 199 of the 200 searches.
+    assert "bot_share 0.995" in told["fct_searches", "is_bot"].observed
+    assert "warn" in report.data_docs.read_text()
+
+
+def test_stop_can_be_returned_instead_of_raised(settings):
+    change(settings, "update fct_searches set user_id = null where search_id = 's3'")
+    report = validate(settings, gates=["behavior"], raise_on_stop=False)
+    assert not report.success
+    assert [(stop.table, stop.column) for stop in report.stops] == [("fct_searches", "user_id")]
+    (told,) = [result for result in report.to_dict()["results"] if not result["success"]]
+    assert told["severity"] == "stop"
+    assert told["observed"] == "1 of 200 rows (0.5 %)"
+
+
+def test_untrainable_log_skips_its_empty_tables(settings):
+    change(settings, "delete from fct_training_pairs; delete from fct_training_groups")
+    change(
+        settings,
+        "update fct_training_manifest set is_trainable = false, "
+        "not_trainable_reason = 'too few clicks', n_pairs = 0, n_groups = 0, n_rows = 0",
+    )
+    report = validate(settings, gates=["training"])
+    assert {skip.table for skip in report.skipped} == {"fct_training_pairs", "fct_training_groups"}
+    assert "fct_position_propensities" in {result.table for result in report.results}
+    (warning,) = report.warnings
+    assert "too few clicks" in warning.observed
+    assert "nothing to train on yet" in report.data_docs.read_text()
+
+
+def test_missing_table_and_missing_warehouse_are_named(settings):
+    change(settings, "drop table fct_sessions")
+    with pytest.raises(FlywheelError, match=r"needs the table main\.fct_sessions.*flywheel build"):
+        validate(settings, gates=["behavior"])
+    nowhere = Settings(settings.project, settings.home, settings.project / "none.duckdb")
+    with pytest.raises(FlywheelError, match="There is no warehouse"):
+        validate(nowhere)
+    with pytest.raises(FlywheelError, match="no gate named 'behaviour'"):
+        validate(settings, gates=["behaviour"])
+
+
+def test_data_docs_escape_what_users_typed_and_run_no_code(settings):
+    change(
+        settings,
+        f"update fct_training_pairs set negative_docs = [positive_doc] where query = '{HOSTILE}';"
+        f"insert into fct_training_pairs select * from fct_training_pairs "
+        f"where query = '{HOSTILE}'",
+    )
+    report = validate(settings, gates=["training"], raise_on_stop=False)
+    assert len(report.stops) == 2
+    site = report.data_docs.parent
+    pages = {path: path.read_text() for path in site.rglob("*.html")}
+    (result,) = [path for path in pages if path.name == "warehouse-fct_training_pairs.html"]
+    for path in (report.data_docs, result):
+        assert html.escape(HOSTILE) in pages[path]
+    for text in pages.values():
+        assert "<script" not in text.lower()
+        assert not re.search(r'(src|href)="https?://', text)
+        assert text.count("Content-Security-Policy") == 1
+
+
+def test_data_docs_keep_the_newest_result_of_every_gate(settings):
+    change(settings, "update fct_impressions set rank = 0 where search_id = 's5' and rank = 3")
+    report = validate(settings, gates=["behavior"], raise_on_stop=False)
+    change(settings, "update fct_impressions set rank = 3 where search_id = 's5' and rank = 0")
+    validate(settings, gates=["raw"])
+    index = report.data_docs.read_text()
+    assert "20 of 21 hold" in index
+    assert "not judged yet" in index
+    validate(settings, gates=["behavior"])
+    index = report.data_docs.read_text()
+    assert "21 of 21 hold" in index
+    assert "20 of 21 hold" not in index
+    for link in re.findall(r'href="([^"]+)"', index):
+        assert (report.data_docs.parent / link).exists(), link
+    assert len(list(report.data_docs.parent.rglob("warehouse-fct_impressions.html"))) == 1
+
+
+def test_warehouse_is_only_read(settings, monkeypatch):
+    before = settings.database.read_bytes()
+    connect = duckdb.connect
+    modes = []
+
+    def record(database, read_only=False, **options):
+        modes.append(read_only)
+        return connect(database, read_only=read_only, **options)
+
+    monkeypatch.setattr(duckdb, "connect", record)
+    # Another process that reads the file would keep a writer out.
+    reader = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import duckdb, sys; c = duckdb.connect(sys.argv[1], read_only=True); "
+            "print('open', flush=True); sys.stdin.read()",
+            str(settings.database),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert reader.stdout.readline() == "open\n"
+        validate(settings, gates=["raw"])
+    finally:
+        reader.communicate()
+    assert modes
+    assert all(modes)
+    assert settings.database.read_bytes() == before
+    # Nothing stays open behind the caller's back: a writer gets in at once.
+    monkeypatch.undo()
+    change(settings, "create table another (id integer)")
+
+
+def test_odd_paths(clean, tmp_path):
+    folder = tmp_path / "50% of $HOME #1? (it's a café)"
+    folder.mkdir()
+    report = validate(copy_of(clean, folder), gates=["raw"])
+    assert report.success
+    assert "12 of 12 hold" in report.data_docs.read_text()
+    assert [child.name for child in tmp_path.iterdir()] == [folder.name]
+    assert {child.name for child in folder.iterdir()} == {"home", "warehouse.duckdb"}
+
+
+def test_nothing_is_printed_and_great_expectations_is_imported_late(settings):
+    program = (
+        "import sys, pathlib\n"
+        "from flywheel.settings import Settings\n"
+        "from flywheel.validation import validate\n"
+        "assert 'great_expectations' not in sys.modules\n"
+        "assert 'sqlalchemy' not in sys.modules\n"
+        "root = pathlib.Path(sys.argv[1])\n"
+        "validate(Settings(root, root / 'home', root / 'warehouse.duckdb'), gates=['raw'])\n"
+        "assert 'great_expectations' in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(settings.project)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_dialect_counts_in_duckdb_and_fetches_little(tmp_path):
+    """A large bad table is counted exactly, and only a few of its rows reach Python."""
+    database = tmp_path / "warehouse.duckdb"
+    with duckdb.connect(str(database)) as connection:
+        connection.execute(
+            "create table numbers as select i, i % 4 = 0 as is_fourth from range(50000) t (i)"
+        )
+    from sqlalchemy import create_engine, text
+
+    from flywheel.validation import dialect
+
+    with dialect.registered() as url:
+        engine = create_engine(url, connect_args={"database": str(database)})
+        with engine.connect() as connection:
+            result = connection.execute(text("select i from numbers"))
+        assert len(result.fetchall()) == dialect.MAX_TEXT_QUERY_ROWS
+        engine.dispose()
+    folder = tmp_path / "suites"
+    write_suite(
+        folder,
+        expectations=[
+            rule(
+                "unexpected_rows_expectation",
+                {"unexpected_rows_query": "select i from {batch} where i >= 100"},
+            ),
+            # H(p || q) of (1/4, 3/4) against (1/2, 1/2), in nats.
+            rule(
+                "expect_column_kl_divergence_to_be_less_than",
+                {
+                    "column": "is_fourth",
+                    "partition_object": {"values": [True, False], "weights": [0.5, 0.5]},
+                    "threshold": 0.1,
+                },
+            ),
+        ],
+    )
+    settings = Settings(tmp_path, tmp_path / "home", database)
+    report = validate(settings, gates=["raw"], raise_on_stop=False, suites_folder=folder)
+    rows, divergence = report.results
+    assert rows.observed.startswith("49,900 rows, for example i ")
+    expected = 0.25 * math.log(0.5) + 0.75 * math.log(1.5)
+    assert float(divergence.observed) == pytest.approx(expected, rel=1e-3)
+    assert not divergence.success
+
+
+def rule(kind: str, kwargs: dict, **others) -> dict:
+    return {"type": kind, "kwargs": kwargs, "severity": "stop", "reason": "Test."} | others
+
+
+def write_suite(folder: Path, **content) -> Path:
+    (folder / "raw").mkdir(parents=True)
+    path = folder / "raw" / "numbers.yml"
+    path.write_text(yaml.safe_dump({"table": "numbers", "schema": "main"} | content))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ({"expectations": [], "tabel": "x"}, "unknown key 'tabel'"),
+        ({}, "lacks the key 'expectations'"),
+        (
+            {"expectations": [rule("expect_table_row_count_to_be_between", {}, severity="error")]},
+            "severity 'error'; use stop or warn",
+        ),
+        (
+            {"expectations": [{"type": "expect_table_row_count_to_be_between"}]},
+            "lacks the key 'reason'",
+        ),
+        (
+            {"expectations": [], "may_be_empty": {"when": "select true"}},
+            "may_be_empty lacks the key 'reason'",
+        ),
+    ],
+)
+def test_malformed_suite_is_named(tmp_path, content, complaint):
+    path = write_suite(tmp_path / "suites", **content)
+    with pytest.raises(FlywheelError, match=re.escape(complaint)) as raised:
+        load_suites(["raw"], tmp_path / "suites")
+    assert str(path) in str(raised.value)
+
+
+def test_unknown_expectation_is_named(tmp_path):
+    database = tmp_path / "warehouse.duckdb"
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("create table numbers as select 1 as i")
+    path = write_suite(tmp_path / "suites", expectations=[rule("expect_a_miracle", {})])
+    with pytest.raises(FlywheelError, match="expect_a_miracle") as raised:
+        validate(
+            Settings(tmp_path, tmp_path / "home", database),
+            gates=["raw"],
+            suites_folder=tmp_path / "suites",
+        )
+    assert str(path) in str(raised.value)
+
+
+def test_every_rule_says_why_and_every_query_reads_its_batch():
+    for suite in load_suites():
+        assert suite.description.endswith(".")
+        for each in suite.rules:
+            assert len(each.reason) > 20, (suite.name, each.type)
+            query = each.kwargs.get("unexpected_rows_query")
+            if query is not None:
+                assert "{batch}" in query
+                assert each.columns, (suite.name, query)

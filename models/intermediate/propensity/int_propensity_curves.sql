@@ -1,7 +1,10 @@
 {# A standard error from three groups or fewer says nothing, nor does the t expansion there. #}
 {% set min_replicates = 4 %}
-{# Relative change of a propensity in the last step, above which the fit counts as not converged. #}
-{% set max_last_step_change = 0.001 %}
+{#
+    Relative change in the last step of a fit above which it has not converged. A slow fit still has
+    some twenty times its last step before it.
+#}
+{% set max_last_step_change = 0.0001 %}
 
 with replicates as (
     select * from {{ ref('int_propensity_replicates') }}

@@ -58,6 +58,7 @@ class FeatureList:
             "format_version": FORMAT_VERSION,
             "model_version": version,
             "features": list(self.names),
+            "behavior_features": list(self.behavior),
         }
         return json.dumps(content, indent=2) + "\n"
 

@@ -35,7 +35,7 @@ class World:
         seed: everything below follows from it and the sizes.
         n_queries: Q.
         docs_per_query: D, the candidates of each query.
-        n_features: numeric ranking features `f_01`, `f_02`, ...; at least 8.
+        n_features: numeric ranking features `signal_01`, `signal_02`, ...; at least 8.
         n_users: human visitors.
         alpha: P(examined | rank) = rank ** -alpha.
         alpha_mobile: the same on mobile; None means as on desktop.
@@ -95,8 +95,8 @@ class World:
 
     @property
     def feature_names(self) -> list[str]:
-        """`f_01`, `f_02`, ..."""
-        return [f"f_{number:02d}" for number in range(1, self.n_features + 1)]
+        """`signal_01`, `signal_02`, ..."""
+        return [f"signal_{number:02d}" for number in range(1, self.n_features + 1)]
 
     def examination(self, max_rank: int, *, mobile: bool = False) -> FloatArray:
         """P(examined | rank) for ranks 1..max_rank."""
@@ -158,7 +158,7 @@ class World:
         return float(self.popularity @ self.click_probability(shown).sum(axis=1))
 
     def features_table(self) -> pa.Table:
-        """`query`, `doc_id`, `f_01` ...: Q * D rows, candidates of a query together."""
+        """`query`, `doc_id`, `signal_01` ...: Q * D rows, candidates of a query together."""
         columns = {
             "query": pa.array(np.repeat(self.queries, self.docs_per_query)),
             "doc_id": pa.array(self.doc_ids.ravel()),

@@ -2,9 +2,8 @@
 
 Great Expectations reads a result after it has given the connection back, and DuckDB drops a
 pending result as soon as its connection does anything else; then every expectation dies with
-"list index out of range". This dialect is
-duckdb-engine's with one difference: each small result is buffered when its statement ends.
-The aggregation itself stays in DuckDB.
+"list index out of range". This dialect is duckdb-engine's with one difference that matters: each
+small result is buffered when its statement ends. The aggregation itself stays in DuckDB.
 
 Importing this module imports SQLAlchemy and duckdb-engine: do it inside a function.
 """

@@ -5,13 +5,13 @@ import functools
 import importlib
 import logging
 import os
-import re
 import shutil
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ import duckdb
 from flywheel.errors import FlywheelError
 from flywheel.settings import Settings
 from flywheel.validation import words
+from flywheel.validation.docs import write_index
 from flywheel.validation.report import RuleResult, Skipped, ValidationReport
 from flywheel.validation.suites import GATES, SUITES, Rule, Suite, load_suites
 from flywheel.warehouse import connect
@@ -95,7 +96,7 @@ def validate(
                     ]
                     results += runner.run_gate(gate, judged)
                 tell(1 + len(gates), "Data Docs")
-                data_docs = runner.write_docs()
+                data_docs = runner.write_docs(skipped)
     tell(steps, "done")
     report = ValidationReport(
         gates=gates,
@@ -118,6 +119,7 @@ class _Runner:
 
     def __init__(self, settings: Settings, connection_string: str, suites: list[Suite]) -> None:
         self._state = settings.home / "great_expectations"
+        self._validations = self._state / "uncommitted" / "validations"
         self._site = settings.home / "data_docs"
         for derived in ("expectations", "validation_definitions", "checkpoints"):
             shutil.rmtree(self._state / derived, ignore_errors=True)
@@ -129,6 +131,7 @@ class _Runner:
             create_temp_table=False,
             kwargs={"connect_args": {"database": str(settings.database)}},
         )
+        self._declared = suites
         self._suites = {
             suite.name: self._context.suites.add(_make_suite(suite)) for suite in suites
         }
@@ -137,7 +140,7 @@ class _Runner:
         """Run one gate's suites as a checkpoint."""
         import great_expectations as gx
 
-        shutil.rmtree(self._state / "uncommitted" / "validations" / gate, ignore_errors=True)
+        shutil.rmtree(self._validations / gate, ignore_errors=True)
         if not suites:
             return []
         definitions = []
@@ -154,15 +157,16 @@ class _Runner:
         checkpoint = gx.Checkpoint(
             name=gate, validation_definitions=definitions, result_format=RESULT_FORMAT
         )
-        outcome = self._context.checkpoints.add(checkpoint).run()
+        run = gx.RunIdentifier(run_name=gate, run_time=datetime.now(UTC))
+        outcome = self._context.checkpoints.add(checkpoint).run(run_id=run)
         outcomes = {result.suite_name: result.results for result in outcome.run_results.values()}
         return [judged for suite in suites for judged in _judge(suite, outcomes[suite.name])]
 
-    def write_docs(self) -> Path:
-        """Build the Data Docs of all results that are in the store."""
+    def write_docs(self, skipped: list[Skipped]) -> Path:
+        """Build the Data Docs of the newest results of all gates."""
         shutil.rmtree(self._site, ignore_errors=True)
-        self._context.build_data_docs()
-        return self._site / "index.html"
+        self._context.build_data_docs(build_index=False)
+        return write_index(self._site, self._validations, self._declared, skipped)
 
 
 def _make_context(state: Path, site: Path) -> "EphemeralDataContext":
@@ -174,23 +178,33 @@ def _make_context(state: Path, site: Path) -> "EphemeralDataContext":
     )
 
     state.mkdir(parents=True, exist_ok=True)
+    view = {"module_name": "flywheel.validation.view", "class_name": "EscapedPageView"}
     config = DataContextConfig(
-        store_backend_defaults=FilesystemStoreBackendDefaults(root_directory=str(state)),
+        store_backend_defaults=FilesystemStoreBackendDefaults(root_directory=_literal(state)),
         data_docs_sites={
             "data_docs": {
                 "class_name": "SiteBuilder",
                 "show_how_to_buttons": False,
                 "store_backend": {
                     "class_name": "TupleFilesystemStoreBackend",
-                    "base_directory": str(site),
+                    "base_directory": _literal(site),
                 },
-                "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+                "site_section_builders": {
+                    "expectations": {"view": view},
+                    "validations": {"view": view},
+                    "profiling": "None",
+                },
             }
         },
         progress_bars=ProgressBarsConfig(globally=False, metric_calculations=False),
         analytics_enabled=False,
     )
     return gx.get_context(mode="ephemeral", project_config=config)
+
+
+def _literal(path: Path) -> str:
+    """A path as Great Expectations' configuration wants it: `$HOME` in a name is no variable."""
+    return str(path).replace("$", r"\$")
 
 
 def _make_suite(suite: Suite) -> Any:
@@ -215,7 +229,7 @@ def _make_suite(suite: Suite) -> Any:
         except Exception as error:
             raise FlywheelError(
                 f"{suite.path}: expectation {rule.type} is not valid "
-                f"({_first_line(error)}); mend its type or kwargs."
+                f"({words.first_line(error)}); mend its type or kwargs."
             ) from error
     return gx.ExpectationSuite(
         name=suite.name, expectations=expectations, meta={"description": suite.description}
@@ -241,19 +255,8 @@ def _judge(suite: Suite, outcomes: "Iterable[ExpectationValidationResult]") -> I
             severity=rule.severity,
             success=bool(outcome.success),
             reason=rule.reason,
-            error=_error(outcome.exception_info),
+            error=words.error(outcome.exception_info),
         )
-
-
-def _error(info: dict[str, Any] | None) -> str | None:
-    """The message of what was raised, or None; the shape of `info` differs by expectation."""
-    if not info:
-        return None
-    infos = [info] if "raised_exception" in info else list(info.values())
-    for raised in infos:
-        if raised.get("raised_exception"):
-            return _first_line(raised.get("exception_message") or "unknown error")
-    return None
 
 
 def _require_tables(
@@ -286,7 +289,7 @@ def _empty_for_a_reason(
             row = connection.execute(suite.empty_when).fetchone()
         except duckdb.Error as error:
             raise FlywheelError(
-                f"{suite.path}: may_be_empty cannot be evaluated ({_first_line(error)}); "
+                f"{suite.path}: may_be_empty cannot be evaluated ({words.first_line(error)}); "
                 "run `flywheel build` first, or mend the query."
             ) from error
         if row is not None and row[0]:
@@ -329,9 +332,3 @@ def _quiet() -> Iterator[None]:
                 logger.setLevel(levels[name])
             # Importing Great Expectations routes every later warning of the process to a log.
             logging.captureWarnings(False)
-
-
-def _first_line(error: object) -> str:
-    lines = str(error).strip().splitlines() or ["unknown error"]
-    text = re.sub(r"^(Error: |\(_?duckdb\.\w+\) )+", "", lines[0].strip()).rstrip(".!")
-    return text.replace(" in BatchData does not exist", " does not exist")

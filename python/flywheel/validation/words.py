@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -64,6 +65,28 @@ def observed(result: Mapping[str, Any]) -> str:
     return _number(value)
 
 
+def error(info: Mapping[str, Any] | None) -> str | None:
+    """Say why Great Expectations could not evaluate an expectation, or None if it could.
+
+    Args:
+        info: the `exception_info` of one of its validation results: one raised exception, or one
+            for each metric.
+    """
+    if not info:
+        return None
+    for raised in [info] if "raised_exception" in info else info.values():
+        if raised.get("raised_exception"):
+            return first_line(raised.get("exception_message") or "unknown error")
+    return None
+
+
+def first_line(message: object) -> str:
+    """The first line of an error, without the wrappings of the layers it came through."""
+    lines = str(message).strip().splitlines() or ["unknown error"]
+    text = re.sub(r"^(Error: |\(_?duckdb\.\w+\) )+", "", lines[0].strip()).rstrip(".!")
+    return text.replace(" in BatchData does not exist", " does not exist")
+
+
 def _bounds(kwargs: Mapping[str, Any]) -> str:
     low, high = kwargs.get("min_value"), kwargs.get("max_value")
     if low is not None and high is not None:
@@ -90,6 +113,8 @@ def _number(value: Any) -> str:
 def _examples(values: list[Any]) -> str:
     seen = []
     for value in values:
+        if value is None:
+            continue
         if isinstance(value, Mapping):
             text = ", ".join(f"{key} {short(item)}" for key, item in value.items())
         else:

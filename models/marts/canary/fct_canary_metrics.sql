@@ -1,0 +1,115 @@
+with searches as (
+
+    select * from {{ ref('int_canary_searches__served') }}
+
+),
+
+users as (
+
+    select * from {{ ref('int_canary_users__exposed') }}
+
+),
+
+user_days as (
+
+    select * from {{ ref('int_canary_user_days__counted') }}
+
+),
+
+days as (
+
+    select distinct
+        deployment_id,
+        search_date as look_date
+    from searches
+
+),
+
+looks as (
+
+    select
+        deployment_id,
+        look_date,
+        row_number() over (partition by deployment_id order by look_date) as look
+    from days
+
+),
+
+{# An arm without traffic must stand there with 0 users, not be missing. #}
+cells as (
+
+    select
+        looks.*,
+        variants.variant,
+        metrics.metric
+    from looks
+    cross join (select 'champion' as variant union all select 'canary' as variant) as variants
+    cross join (select 'ctr' as metric union all select 'session_success' as metric) as metrics
+
+),
+
+user_totals as (
+
+    select
+        looks.deployment_id,
+        looks.look_date,
+        users.variant,
+        user_days.metric,
+        user_days.user_id,
+        cast(sum(user_days.numerator) as double) as y,
+        cast(sum(user_days.denominator) as double) as d
+    from looks
+    inner join user_days
+        on looks.deployment_id = user_days.deployment_id
+        and looks.look_date >= user_days.activity_date
+    inner join users
+        on user_days.deployment_id = users.deployment_id
+        and user_days.user_id = users.user_id
+        and (looks.look_date < users.mixed_date or users.mixed_date is null)
+    group by
+        looks.deployment_id, looks.look_date, users.variant, user_days.metric, user_days.user_id
+
+),
+
+arms as (
+
+    select
+        deployment_id,
+        look_date,
+        variant,
+        metric,
+        count(*) as n_users,
+        sum(y) as sum_y,
+        sum(d) as sum_d,
+        sum(y * y) as sum_yy,
+        sum(d * d) as sum_dd,
+        sum(y * d) as sum_yd
+    from user_totals
+    group by deployment_id, look_date, variant, metric
+
+)
+
+select
+    cast(cells.deployment_id as varchar) as deployment_id,
+    cast(cells.look as integer) as look,
+    cast(cells.look_date as date) as look_date,
+    cast(cells.variant as varchar) as variant,
+    cast(cells.metric as varchar) as metric,
+    cast(coalesce(arms.n_users, 0) as bigint) as n_users,
+    cast(coalesce(arms.sum_y, 0) as double) as sum_y,
+    cast(coalesce(arms.sum_d, 0) as double) as sum_d,
+    cast(coalesce(arms.sum_yy, 0) as double) as sum_yy,
+    cast(coalesce(arms.sum_dd, 0) as double) as sum_dd,
+    cast(coalesce(arms.sum_yd, 0) as double) as sum_yd,
+    cast({{ ratio('arms.sum_y', 'arms.sum_d') }} as double) as value,
+    cast(
+        sqrt({{ delta_method_variance(
+            'arms.sum_y', 'arms.sum_d', 'arms.sum_yy', 'arms.sum_dd', 'arms.sum_yd'
+        ) }}) as double
+    ) as std_error
+from cells
+left join arms
+    on cells.deployment_id = arms.deployment_id
+    and cells.look_date = arms.look_date
+    and cells.variant = arms.variant
+    and cells.metric = arms.metric

@@ -1,0 +1,250 @@
+{#
+    Incremental so that an evaluation is final: the gate's past answers do not move when the log
+    grows. One that found no search yet is tried again at the next build.
+#}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='delete+insert',
+    unique_key='evaluation_id',
+    on_schema_change='append_new_columns'
+) }}
+
+{% set metrics = offline_metrics() %}
+{% set sums = [
+    'n_searches', 'n_clicked_searches', 'ndcg', 'dcg', 'reciprocal_rank', 'click_weight',
+    'ips_dcg', 'ips_ideal_dcg', 'ips_ndcg', 'ips_reciprocal_rank'
+] %}
+{% set tail = (1 - var('confidence_level')) / 2 %}
+
+with evaluations as (
+
+    select * from {{ source('flywheel_state', 'evaluations') }}
+    {% if is_incremental() %}
+    where evaluation_id not in (select evaluation_id from {{ this }} where n > 0)
+    {% endif %}
+
+),
+
+user_sums as (
+
+    select user_sums.*
+    from {{ ref('int_evaluation_users__summed') }} as user_sums
+    inner join evaluations
+        on user_sums.evaluation_id = evaluations.evaluation_id
+
+),
+
+users as (
+
+    select distinct user_id from user_sums
+
+),
+
+replicates as (
+
+    select cast(id as integer) as replicate
+    from range(0, {{ var('bootstrap_replicates') + 1 }}) as r(id)
+
+),
+
+draws as (
+
+    select
+        users.user_id,
+        replicates.replicate,
+        {{ hash_fraction("users.user_id || '-' || cast(replicates.replicate as varchar)") }} as draw
+    from users
+    cross join replicates
+
+),
+
+{#
+    Users are resampled, not searches: one user's searches resemble each other. Both sides get the
+    same weights, so the interval of the difference is a paired one. Replicate 0 is the estimate.
+#}
+weights as (
+
+    select
+        user_id,
+        replicate,
+        case when replicate = 0 then 1 else {{ poisson_weight('draw') }} end as weight
+    from draws
+
+),
+
+replicate_sums as (
+
+    select
+        user_sums.evaluation_id,
+        user_sums.side,
+        weights.replicate,
+        {% for column in sums %}
+        sum(weights.weight * user_sums.{{ column }}) as {{ column }}{{ ',' if not loop.last }}
+        {% endfor %}
+    from user_sums
+    inner join weights
+        on user_sums.user_id = weights.user_id
+    where weights.weight > 0
+    group by user_sums.evaluation_id, user_sums.side, weights.replicate
+
+),
+
+replicate_metrics as (
+
+    {% for metric in metrics %}
+    select
+        evaluation_id,
+        side,
+        replicate,
+        '{{ metric.metric }}' as metric,
+        {{ ratio(metric.numerator, metric.denominator) }} as value
+    from replicate_sums
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
+
+),
+
+{# The champion against itself has no difference to speak of: null, and so are its bounds. #}
+compared as (
+
+    select
+        measured.evaluation_id,
+        measured.side,
+        measured.metric,
+        measured.replicate,
+        measured.value,
+        case when measured.side = 'challenger' then measured.value - champion.value end as delta
+    from replicate_metrics as measured
+    inner join replicate_metrics as champion
+        on measured.evaluation_id = champion.evaluation_id
+        and measured.metric = champion.metric
+        and measured.replicate = champion.replicate
+    where champion.side = 'champion'
+
+),
+
+estimates as (
+
+    select
+        evaluation_id,
+        side,
+        metric,
+        {% for name in ('value', 'delta') %}
+        max(case when replicate = 0 then {{ name }} end) as {{ name }},
+        percentile_cont({{ tail }}) within group (
+            order by case when replicate > 0 then {{ name }} end
+        ) as {{ name }}_ci_low,
+        percentile_cont({{ 1 - tail }}) within group (
+            order by case when replicate > 0 then {{ name }} end
+        ) as {{ name }}_ci_high{{ ',' if not loop.last }}
+        {% endfor %}
+    from compared
+    group by evaluation_id, side, metric
+
+),
+
+counts as (
+
+    select
+        evaluation_id,
+        sum(n_searches) as n,
+        count(*) as n_users,
+        sum(n_clicks) as n_clicks,
+        {{ ratio('power(sum(click_weight), 2)', 'sum(squared_click_weight)') }}
+            as effective_clicks
+    from user_sums
+    where side = 'challenger'
+    group by evaluation_id
+
+),
+
+metric_names as (
+
+    {% for metric in metrics %}
+    select '{{ metric.metric }}' as metric
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
+
+),
+
+sides as (
+
+    select
+        evaluations.*,
+        'challenger' as side,
+        model_version as measured_version
+    from evaluations
+
+    union all
+
+    select
+        evaluations.*,
+        'champion' as side,
+        champion_version as measured_version
+    from evaluations
+    where champion_version <> model_version
+
+),
+
+{# An evaluation that found no search still answers, with nothing in the value. #}
+answered as (
+
+    select
+        sides.evaluation_id,
+        sides.measured_version as model_version,
+        sides.champion_version,
+        sides.side = 'champion' as is_champion,
+        sides.window_start,
+        sides.window_end,
+        sides.requested_at,
+        metric_names.metric,
+        estimates.value,
+        estimates.value_ci_low,
+        estimates.value_ci_high,
+        estimates.delta,
+        estimates.delta_ci_low,
+        estimates.delta_ci_high,
+        coalesce(counts.n, 0) as n,
+        coalesce(counts.n_users, 0) as n_users,
+        coalesce(counts.n_clicks, 0) as n_clicks,
+        counts.effective_clicks,
+        {# Only the challenger's row: the gate reads exactly one row per evaluation. #}
+        metric_names.metric = '{{ var("gate_metric") }}' and sides.side = 'challenger'
+            as is_gate_metric
+    from sides
+    cross join metric_names
+    left join estimates
+        on sides.evaluation_id = estimates.evaluation_id
+        and sides.side = estimates.side
+        and metric_names.metric = estimates.metric
+    left join counts
+        on sides.evaluation_id = counts.evaluation_id
+
+)
+
+select
+    cast(evaluation_id as varchar) as evaluation_id,
+    cast(model_version as varchar) as model_version,
+    cast(champion_version as varchar) as champion_version,
+    cast(metric as varchar) as metric,
+    cast(value as double) as value,
+    cast(value_ci_low as double) as ci_low,
+    cast(value_ci_high as double) as ci_high,
+    cast(delta as double) as delta,
+    cast(delta_ci_low as double) as delta_ci_low,
+    cast(delta_ci_high as double) as delta_ci_high,
+    cast(n as bigint) as n,
+    cast(n_users as bigint) as n_users,
+    cast(n_clicks as bigint) as n_clicks,
+    cast(effective_clicks as double) as effective_clicks,
+    is_champion,
+    is_gate_metric,
+    {# A percentile interval of a handful of users or clicks is too narrow to be believed. #}
+    is_gate_metric
+        and coalesce(delta_ci_low > 0, false)
+        and n_users >= {{ var('min_evaluation_users', 30) }}
+        and n_clicks >= {{ var('min_evaluation_clicks') }} as is_better,
+    cast(window_start as timestamp) as window_start,
+    cast(window_end as timestamp) as window_end,
+    cast(requested_at as timestamp) as evaluated_at
+from answered

@@ -1,0 +1,50 @@
+with model_versions as (
+
+    select * from {{ source('flywheel_state', 'model_versions') }}
+
+),
+
+registry_events as (
+
+    select * from {{ source('flywheel_state', 'registry_events') }}
+
+),
+
+{# The registry is a log: nothing is ever overwritten, and the last event is the state. #}
+numbered_events as (
+
+    select
+        *,
+        row_number() over (
+            partition by model_version
+            order by event_at desc, event_id desc
+        ) as recency
+    from registry_events
+
+),
+
+last_events as (
+
+    select * from numbered_events
+    where recency = 1
+
+)
+
+select
+    cast(model_versions.model_version as varchar) as model_version,
+    cast(coalesce(last_events.to_state, 'challenger') as varchar) as state,
+    cast(model_versions.registered_at as timestamp) as registered_at,
+    cast(coalesce(last_events.event_at, model_versions.registered_at) as timestamp)
+        as state_changed_at,
+    cast(model_versions.window_start as timestamp) as window_start,
+    cast(model_versions.window_end as timestamp) as window_end,
+    cast(model_versions.fingerprint as varchar) as fingerprint,
+    cast(model_versions.artifact_path as varchar) as artifact_path,
+    cast(model_versions.artifact_sha256 as varchar) as artifact_sha256,
+    cast(model_versions.features as varchar) as features,
+    cast(model_versions.params as varchar) as params,
+    cast(model_versions.metrics as varchar) as metrics,
+    cast(last_events.reason as varchar) as reason
+from model_versions
+left join last_events
+    on model_versions.model_version = last_events.model_version

@@ -1,0 +1,70 @@
+with iterations as (
+
+    select * from {{ source('flywheel_state', 'iterations') }}
+
+),
+
+gate_rows as (
+
+    select * from {{ ref('fct_offline_evaluations') }}
+    where is_gate_metric
+
+),
+
+decisions as (
+
+    select * from {{ ref('fct_canary_decisions') }}
+
+),
+
+{# The look that decided; while none has, the latest. #}
+numbered_decisions as (
+
+    select
+        *,
+        row_number() over (
+            partition by deployment_id
+            order by case when is_final then 0 else 1 end, look desc
+        ) as preference
+    from decisions
+
+),
+
+online as (
+
+    select * from numbered_decisions
+    where preference = 1
+
+)
+
+select
+    cast(iterations.iteration_id as varchar) as iteration_id,
+    cast(iterations.iteration as integer) as iteration,
+    cast(iterations.started_at as timestamp) as started_at,
+    cast(iterations.finished_at as timestamp) as finished_at,
+    cast(iterations.challenger_version as varchar) as challenger_version,
+    cast(iterations.champion_version as varchar) as champion_version,
+    cast(iterations.evaluation_id as varchar) as evaluation_id,
+    cast(iterations.deployment_id as varchar) as deployment_id,
+    cast(gate_rows.metric as varchar) as offline_metric,
+    cast(gate_rows.value as double) as offline_value,
+    cast(gate_rows.delta as double) as offline_delta,
+    cast(gate_rows.delta_ci_low as double) as offline_delta_ci_low,
+    cast(gate_rows.delta_ci_high as double) as offline_delta_ci_high,
+    cast(gate_rows.is_better as boolean) as is_better_offline,
+    cast(online.metric as varchar) as online_metric,
+    cast(online.delta as double) as online_delta,
+    cast(online.ci_low as double) as online_delta_ci_low,
+    cast(online.ci_high as double) as online_delta_ci_high,
+    cast(online.look as integer) as online_look,
+    {# A challenger that never reached users has no online decision, but the loop's own word. #}
+    cast(coalesce(online.decision, iterations.status) as varchar) as decision,
+    cast(coalesce(online.reason, iterations.reason) as varchar) as reason,
+    cast(iterations.status as varchar) as status,
+    cast(iterations.fingerprint as varchar) as fingerprint
+from iterations
+left join gate_rows
+    on iterations.evaluation_id = gate_rows.evaluation_id
+    and iterations.challenger_version = gate_rows.model_version
+left join online
+    on iterations.deployment_id = online.deployment_id
