@@ -5,36 +5,27 @@
     half of an older one was served by something else.
 #}
 with deployments as (
-
     select * from {{ source('flywheel_state', 'deployments') }}
-
 ),
 
 searches as (
-
     select * from {{ ref('int_canary_searches__served') }}
-
 ),
 
 sessions as (
-
     select * from {{ ref('fct_sessions') }}
     where not is_bot
-
 ),
 
 served_sessions as (
-
     select distinct
         deployment_id,
         user_id,
         session_id
     from searches
-
 ),
 
 search_days as (
-
     select
         deployment_id,
         user_id,
@@ -44,11 +35,9 @@ search_days as (
         count(*) as denominator
     from searches
     group by deployment_id, user_id, search_date
-
 ),
 
 session_days as (
-
     select
         served_sessions.deployment_id,
         served_sessions.user_id,
@@ -66,17 +55,14 @@ session_days as (
         served_sessions.deployment_id,
         served_sessions.user_id,
         cast(sessions.started_at as date)
-
 ),
 
 unioned as (
-
     select * from search_days
 
     union all
 
     select * from session_days
-
 )
 
 select
