@@ -6,6 +6,8 @@ Only what macros use of dbt is stood in for. That the project builds under dbt i
 """
 
 import json
+import re
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -49,15 +51,19 @@ class SqlProject:
             "dbt": SimpleNamespace(array_construct=lambda _, kind: f"cast([] as {kind}[])"),
             "exceptions": SimpleNamespace(raise_compiler_error=self._fail),
         }
-        for path in sorted((PROJECT / "macros").rglob("*.sql")):
-            module = self._environment.from_string(path.read_text()).module
-            for name, macro in vars(module).items():
+        self._macros: dict[str, Any] = {}
+        texts = [path.read_text() for path in sorted((PROJECT / "macros").rglob("*.sql"))]
+        # Jinja binds names when a file is read, so every macro's name has to be known before.
+        for name in re.findall(r"{%-?\s*macro\s+(\w+)", "".join(texts)):
+            self._environment.globals[name] = partial(self.macro, name)
+        for text in texts:
+            for name, macro in vars(self._environment.from_string(text).module).items():
                 if isinstance(macro, jinja2.runtime.Macro):
-                    self._environment.globals[name] = self._returning(macro)
+                    self._macros[name] = self._returning(macro)
 
-    def macro(self, name: str, *arguments: Any) -> Any:
+    def macro(self, name: str, *arguments: Any, **named: Any) -> Any:
         """What the macro renders to (or returns)."""
-        return self._environment.globals[name](*arguments)
+        return self._macros[name](*arguments, **named)
 
     def model(self, name: str) -> str:
         """SQL of a model; every `ref` and `source` is the bare table name."""
@@ -73,7 +79,7 @@ class SqlProject:
         return self._variables.get(name, *default) if default else self._variables[name]
 
     def _dispatch(self, name: str, package: str = "") -> Any:
-        return self._environment.globals[f"default__{name}"]
+        return partial(self.macro, f"default__{name}")
 
     @staticmethod
     def _return(value: Any) -> None:
