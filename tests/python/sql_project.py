@@ -85,7 +85,7 @@ class SqlProject:
         return self._variables.get(name, *default) if default else self._variables[name]
 
     def _dispatch(self, name: str, package: str = "") -> Any:
-        return partial(self.macro, f"default__{name}")
+        return functools.partial(self.macro, f"default__{name}")
 
     @staticmethod
     def _return(value: Any) -> None:
