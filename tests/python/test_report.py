@@ -410,7 +410,8 @@ def test_pictures_keep_their_text_and_their_theme(page: str) -> None:
     drawn = [text.strip() for text in Outline(page).drawn]
     for words_in_a_picture in (
         "rank (1 = top of the list)", "randomised traffic (in use)", "truth (simulated)",
-        "raw click rate", "challenger minus champion", "SNIPS nDCG@10", "CTR: canary minus champion",
+        "raw click rate", "challenger minus champion", "SNIPS nDCG@10",
+        "CTR: canary minus champion",
         "turn of the loop", "raw clicks", "percentage points", "decided: roll back",
     ):  # fmt: skip
         assert words_in_a_picture in drawn, words_in_a_picture
@@ -578,11 +579,15 @@ def test_models_table(page: str) -> None:
 
 
 def test_truth_is_optional(full: Settings, tmp_path: Path) -> None:
-    page = write_report(full, output=tmp_path / "plain.html").read_text("utf-8")
+    told = []
+    path = write_report(full, output=tmp_path / "p.html", on_progress=lambda *a: told.append(a))
+    page = path.read_text("utf-8")
     outline = Outline(page)
     assert "Truth" not in outline.tables["Propensity by rank"][0]
     assert "truth (simulated)" not in page and "True quality" not in page
     assert "Propensity by rank" in outline.tables
+    assert [done for done, _, _ in told] == list(range(9))
+    assert {total for _, total, _ in told} == {8}
 
 
 def test_an_empty_warehouse_is_told_in_sentences(tmp_path: Path) -> None:
@@ -744,13 +749,6 @@ def test_weights_are_those_of_the_clicks(page: str) -> None:
     assert f"{said}, from 1.00 to 3.90, clipped at 3.9" in page
 
 
-def test_progress_is_told(full: Settings, tmp_path: Path) -> None:
-    told = []
-    write_report(full, output=tmp_path / "r.html", on_progress=lambda *args: told.append(args))
-    assert [done for done, _, _ in told] == list(range(9))
-    assert {total for _, total, _ in told} == {8}
-
-
 def test_a_reconciliation_that_fails_is_said(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     create_tables(settings)
@@ -795,19 +793,21 @@ def test_malformed_truth_is_one_sentence(full: Settings, tmp_path: Path, truth: 
 
 
 def test_the_file_is_replaced_whole_or_not_at_all(
-    full: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    settings = settings_of(tmp_path)
+    create_tables(settings)
     path = tmp_path / "deep" / "report.html"
-    assert write_report(full, output=path) == path
+    assert write_report(settings, output=path) == path
     assert [entry.name for entry in path.parent.iterdir()] == ["report.html"]
     path.write_text("the old report")
     monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "disk full")))
     with pytest.raises(FlywheelError, match="disk full"):
-        write_report(full, output=path)
+        write_report(settings, output=path)
     assert path.read_text() == "the old report"
     assert [entry.name for entry in path.parent.iterdir()] == ["report.html"]
     with pytest.raises(FlywheelError, match="cannot be written"):
-        write_report(full, output=tmp_path)
+        write_report(settings, output=tmp_path)
 
 
 def test_the_readme_picture(full: Settings, tmp_path: Path) -> None:
@@ -835,16 +835,23 @@ def test_the_curve_is_drawn_where_the_numbers_are() -> None:
         {
             "estimator": "ipf", "context": "all", "rank": rank, "propensity": rank**-0.5,
             "ci_low": rank**-0.5 * 0.9, "ci_high": rank**-0.5 * 1.1, "n_clicks": 5,
-            "is_active": True,
+            "is_active": True, "is_identified": rank != 4,
         }
         for rank in (1, 2, 4)
     ]  # fmt: skip
+    rows += [row | {"estimator": "other", "is_active": False} for row in rows]
+    rows += [row | {"estimator": "power_law", "is_active": False} for row in rows[:3]]
     raw = [{"context": "all", "rank": rank, "click_rate": 0.3 / rank} for rank in (1, 2, 4)]
     figure = charts.propensity_curve(rows, raw, [0.8, 0.4, 0.2, 0.1], charts.WIDE, log=False)
-    lines = [line.get_xydata().tolist() for line in figure.axes[0].get_lines()]
-    assert lines[0] == [[1, 1], [2, 2**-0.5], [4, 0.5]]
-    assert lines[1] == [[1, 1], [2, 0.5], [4, 0.25]]
-    assert lines[2] == [[1, 1], [2, 0.5], [3, 0.25], [4, 0.125]]
+    active, hollow, other, assumed, clicks, truth = (
+        line.get_xydata().tolist() for line in figure.axes[0].get_lines()
+    )
+    assert active == assumed == [[1, 1], [2, 2**-0.5], [4, 0.5]]
+    assert hollow == [[4, 0.5]]
+    # What another estimator did not identify is not its own.
+    assert other == active[:2]
+    assert clicks == [[1, 1], [2, 0.5], [4, 0.25]]
+    assert truth == [[1, 1], [2, 0.5], [3, 0.25], [4, 0.125]]
 
 
 def test_every_table_the_report_needs_is_in_the_fixture() -> None:

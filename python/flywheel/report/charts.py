@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.dates import AutoDateLocator, num2date
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
@@ -40,6 +40,9 @@ LOOPS = {
     "production": {"color": FAINT, "marker": "D", "linestyle": ":", "linewidth": 1.8},
 }
 OTHER_LOOP = {"color": GREEN, "marker": "^", "linestyle": "-.", "linewidth": 1.8}
+# These two are drawn although no log identifies them; of the others, what was not identified is
+# somebody else's curve.
+ASSUMPTIONS = ("power_law", "none")
 WEIGHT_TICKS = [0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000]
 DASHES = [(0, (4, 2)), (0, (1, 1.6)), (0, (6, 2, 1, 2)), (0, (2, 2)), (0, (8, 3))]
 
@@ -196,6 +199,17 @@ def _draw_curve(
             markersize=4.5 if len(active) <= BAND_FROM_RANKS else 2.5,
             zorder=5,
         )
+        unmeasured = [row for row in active if not row["is_identified"]]
+        ax.plot(
+            [row["rank"] for row in unmeasured],
+            [row["propensity"] for row in unmeasured],
+            linestyle="",
+            marker="o",
+            markersize=line.get_markersize(),
+            color=BLUE,
+            markerfacecolor="white",
+            zorder=5.5,
+        )
         name = f"{plain_label(active[0]['estimator'])} (in use)"
         handles[name] = (band, line) if with_interval else line
 
@@ -206,6 +220,7 @@ def _draw_curve(
             for row in propensities
             if row["estimator"] == estimator
             and not row["is_active"]
+            and (row["is_identified"] or estimator in ASSUMPTIONS)
             and _is_positive(row["propensity"])
             and row["rank"] <= last
         ]
@@ -414,11 +429,14 @@ def canary_sequence(panels: Sequence[tuple[str, Sequence[Row]]], layout: Layout)
             handles[f"decided: {plain_label(decided['decision'])}"] = end
         # The first looks are wide open; let the picture show the looks that decide.
         _limit_to_later_looks(ax, low, high)
-        locator = AutoDateLocator(minticks=2, maxticks=4 if layout.narrow else 6)
-        ax.xaxis.set_major_locator(locator)
-        ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
-        if len(set(x)) == 1:
-            ax.set_xticks([x[0]], [str(x[0])[:10]])
+        ax.xaxis.set_major_locator(
+            AutoDateLocator(
+                minticks=2, maxticks=4 if layout.narrow else 6, interval_multiples=False
+            )
+        )
+        if len(x) <= 3:
+            ax.set_xticks(x)
+        ax.xaxis.set_major_formatter(FuncFormatter(_day))
         ax.yaxis.set_major_formatter(FuncFormatter(_signed))
         ax.set_title(f"{title}: canary minus champion")
         if index % columns == 0:
@@ -550,16 +568,22 @@ def curve_picture(
 ) -> Figure | None:
     """The README's picture: the position-bias curve, and beside it quality by turn if it is known.
 
-    The curve is that of the context with the most clicks.
+    The curve is that of the context with the most clicks. The flat line
+    of no correction is left out.
     """
     contexts = propensity_contexts(propensities)[:1]
-    here = [row for row in propensities if row["context"] in contexts]
+    here = [
+        row
+        for row in propensities
+        if row["context"] in contexts and (row["is_active"] or row["estimator"] != "none")
+    ]
     has_curve = any(row["is_active"] and _is_positive(row["propensity"]) for row in here)
     turns = [row for row in turns if _is_number(row.get("true_ndcg"))]
     if not has_curve and not turns:
         return None
     panels = has_curve + bool(turns)
     figure = Figure(figsize=(5.2 * panels, 3.9), layout="constrained", facecolor="white")
+    figure.get_layout_engine().set(h_pad=0.1, w_pad=0.14)
     axes = list(figure.subplots(1, panels, squeeze=False).ravel())
     if has_curve:
         ax = axes.pop(0)
@@ -578,7 +602,9 @@ def curve_picture(
 
 
 def _figure(layout: Layout, height: float) -> Figure:
-    return Figure(figsize=(layout.width, height), layout="constrained")
+    figure = Figure(figsize=(layout.width, height), layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.07, w_pad=0.07)
+    return figure
 
 
 def _legend(figure: Figure, handles: dict[str, Any], layout: Layout) -> None:
@@ -608,6 +634,11 @@ def _log_ticks(last: int) -> list[int]:
 def _signed(value: float, _: Any = None) -> str:
     text = f"{value:+.6g}" if abs(value) > 1e-12 else "0"
     return text.replace("-", "−")
+
+
+def _day(value: float, _: Any = None) -> str:
+    moment = num2date(value)
+    return f"{moment.day} {moment:%b}"
 
 
 def _is_number(value: Any) -> bool:

@@ -99,8 +99,8 @@ def _known(truth: Mapping[str, Any] | None) -> Truth:
     if known is None:
         raise FlywheelError(
             "The truth is malformed: `propensities` must be numbers above 0, rank 1 first, and "
-            "each of `turns` needs a number `turn`, a name `loop` and a number `true_ndcg`; mend it or "
-            "leave it out."
+            "each of `turns` needs a number `turn`, a name `loop` and a number `true_ndcg`; mend "
+            "it or leave it out."
         )
     return known
 
