@@ -155,7 +155,9 @@ def _start_sentence(exception: BaseException | None, output: str) -> str:
 
 def _essence(message: str) -> str:
     """The line of a dbt message that says what happened, without its frame."""
-    lines = [re.sub(r"\x1b\[[0-9;]*m|^\d\d:\d\d:\d\d\s*", "", line) for line in message.splitlines()]
+    lines = [
+        re.sub(r"\x1b\[[0-9;]*m|^\d\d:\d\d:\d\d\s*", "", line) for line in message.splitlines()
+    ]
     frames = re.compile(
         r"^\s*(>|compiled code at|LINE \d|\^|Encountered an error|Compilation Error|"
         r"(Database|Runtime|Dbt Runtime) Error( in .*)?$|$)",

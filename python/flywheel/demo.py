@@ -4,6 +4,7 @@ Both loops serve the same simulated world through the deployment manifest, exact
 service would. Only the simulator knows the true relevance; it is shown, never used.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -47,9 +48,7 @@ class DemoPlan:
     searches_per_day: int = 1500
 
 
-def run_demo(
-    settings: Settings, *, turns: int, seed: int, terminal: Terminal
-) -> dict[str, Any]:
+def run_demo(settings: Settings, *, turns: int, seed: int, terminal: Terminal) -> dict[str, Any]:
     """Turn both loops, write the report, print the table.
 
     Returns:
@@ -206,10 +205,8 @@ def _make_room(settings: Settings) -> None:
     if settings.database.exists() and not marker.exists():
         given = variables.remembered(settings)
         owned = any(given.get(name) for name in variables.PATH_VARS)
-        try:
+        with contextlib.suppress(FlywheelError):  # a warehouse may lack a registry
             owned = owned or bool(registry.state(settings).versions)
-        except FlywheelError:
-            pass  # a warehouse without a registry holds no models
         if owned:
             raise FlywheelError(
                 f"{settings.home} holds a warehouse of your own log; give the demo a folder of "
@@ -278,7 +275,7 @@ def _show(turned: Mapping[str, Any], raw: Mapping[str, Any], terminal: Terminal)
                 else "-",
                 mine["verdict"] or mine["status"],
                 f"{mine['champion_true_ndcg']:.4f}",
-                other["verdict"] or other["status"],
+                f"({other['verdict'] or other['status']})",
                 f"{other['champion_true_ndcg']:.4f}",
             )
         )
@@ -290,7 +287,7 @@ def _show(turned: Mapping[str, Any], raw: Mapping[str, Any], terminal: Terminal)
             ("offline delta [interval]", "left"),
             ("canary", "left"),
             ("flywheel", "right"),
-            ("canary, raw clicks", "left"),
+            ("(its canary)", "left"),
             ("raw clicks", "right"),
         ],
         rows,

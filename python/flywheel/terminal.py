@@ -28,7 +28,9 @@ class Terminal:
     def __init__(self, *, quiet: bool = False) -> None:
         """Write to standard output, or nowhere when quiet."""
         self.quiet = quiet
-        self.console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+        # Into a file or a pipe, a table takes the width it needs.
+        width = None if sys.stdout.isatty() else 200
+        self.console = Console(file=sys.stdout, highlight=False, soft_wrap=True, width=width)
 
     @contextmanager
     def step(self, title: str) -> Iterator[Step]:
@@ -73,9 +75,11 @@ class Terminal:
         """
         if self.quiet:
             return
-        table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+        table = Table(
+            title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0)
+        )
         for heading, justify in columns:
-            table.add_column(heading, justify="right" if justify == "right" else "left", no_wrap=True)
+            table.add_column(heading, justify="right" if justify == "right" else "left")
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
         self.console.print(table)
