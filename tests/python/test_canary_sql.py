@@ -444,3 +444,53 @@ def test_a_canary_that_loses_users_is_never_promoted_on_the_rest() -> None:
     """Half of its users never reach the log; the clicks of the others look splendid."""
     decisions = decide(6000, 14, 20, seed=10, lift=0.05, loss=0.5)
     assert share_of(decisions, "inconclusive") >= 0.9
+
+
+def test_a_wrong_split_is_not_forgotten() -> None:
+    """The p-value is the smallest so far, and the first look's is the Bayes factor's."""
+    connection = duckdb.connect()
+    fill(
+        connection,
+        "deployments",
+        "deployment_id varchar, canary_share double, started_at timestamp",
+        [("d", 0.5, START)],
+    )
+    counts = [(1500, 1000), (1500, 1500), (3000, 3000)]
+    fill(
+        connection,
+        "fct_canary_metrics",
+        "deployment_id varchar, look integer, look_date date, variant varchar, metric varchar, "
+        "n_users bigint",
+        [
+            ("d", look, START.date() + timedelta(days=look - 1), variant, "ctr", n)
+            for look, arms in enumerate(counts, start=1)
+            for variant, n in zip(("champion", "canary"), arms, strict=True)
+        ],
+    )
+    fill(
+        connection,
+        "int_canary_users__exposed",
+        "deployment_id varchar, user_id varchar, first_served_at timestamp, "
+        "misassigned_date date, mixed_date date",
+        [("d", "u", START, None, None)],
+    )
+    SqlProject().build(connection, "int_canary_looks__verified")
+    found = connection.sql(
+        "select log_bayes_factor, srm_p from int_canary_looks__verified order by look"
+    ).fetchall()
+    first = math.exp(-found[0][0])
+    assert first < 0.01
+    assert found[1][0] < 0, "the second look alone would say that all is well"
+    assert [p for _, p in found] == pytest.approx([first] * 3, rel=1e-12)
+
+
+def test_a_right_split_is_rarely_called_wrong() -> None:
+    """Over 2,000 canaries of 14 looks each, by the formula the SQL was held to above."""
+    rng = np.random.default_rng(12)
+    share, alpha, repeats = 0.05, 0.05, 2000
+    canary = rng.binomial(400, share, (repeats, 14)).cumsum(axis=1).astype(float)
+    champion = 400.0 * np.arange(1, 15) - canary
+    sql = SqlProject().macro("srm_log_bayes_factor", "champion", "canary", share)
+    factors = evaluate(sql, champion=champion.ravel(), canary=canary.ravel())
+    alarms = (factors.reshape(repeats, 14) > -math.log(alpha)).any(axis=1).mean()
+    assert alarms <= alpha + 3 * math.sqrt(alpha * (1 - alpha) / repeats)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import yaml
 
 from flywheel.errors import FlywheelError
 from flywheel.report import charts, sections, words, write_curve_picture, write_report
@@ -854,8 +855,16 @@ def test_the_curve_is_drawn_where_the_numbers_are() -> None:
     assert truth == [[1, 1], [2, 0.5], [3, 0.25], [4, 0.125]]
 
 
-def test_every_table_the_report_needs_is_in_the_fixture() -> None:
+def test_the_models_have_what_the_report_needs() -> None:
+    """The columns the report reads are documented columns of the models, and in the fixture."""
+    project = Path(__file__).parents[2]
+    documented: dict[str, set[str]] = {}
+    for path in (project / "models").rglob("_*__models.yml"):
+        for model in yaml.safe_load(path.read_text("utf-8")).get("models") or []:
+            documented[model["name"]] = {one["name"] for one in model.get("columns") or []}
     assert set(NEEDED) == set(SCHEMA)
+    for table, columns in NEEDED.items():
+        assert set(columns) <= documented[table], table
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,7 @@ def style(layout: Layout) -> dict[str, Any]:
         "font.family": "DejaVu Sans",
         "font.size": size,
         "text.parse_math": False,
+        "text.usetex": False,
         "text.color": INK,
         "axes.labelcolor": MUTED,
         "axes.edgecolor": FAINT,
