@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -287,6 +288,11 @@ def test_same_input_gives_the_same_bytes(settings: Settings, tmp_path: Path):
             one.write_files(connection, tmp_path / name)
     for file in ("model.txt", "features.json", "behavior.parquet"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_threads_only_where_there_is_work_for_them():
+    assert training.threads_for(training.SMALL_TRAINING_SET - 1) == 1
+    assert training.threads_for(training.SMALL_TRAINING_SET) == os.cpu_count()
 
 
 def test_another_seed_parameter_or_row_gives_another_name(settings: Settings):
