@@ -3,6 +3,7 @@
 import itertools
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -439,7 +440,7 @@ def test_an_exception_at_any_step_leaves_the_old_state_or_the_new_one(
         if (owner, name) in unused:
             continue
         home = tmp_path / str(number)
-        subprocess.run(["cp", "-r", template.home, home], check=True)
+        shutil.copytree(template.home, home)
         settings = Settings(template.project, home, home / "warehouse.duckdb")
         original = getattr(owner, name)
         calls = itertools.count(1)

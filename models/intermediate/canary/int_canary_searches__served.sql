@@ -1,14 +1,10 @@
 with deployments as (
-
     select * from {{ source('flywheel_state', 'deployments') }}
-
 ),
 
 searches as (
-
     select * from {{ ref('fct_searches') }}
     where not is_bot
-
 )
 
 select
@@ -27,6 +23,7 @@ select
     searches.n_clicks > 0 as is_clicked
 from deployments
 inner join searches
-    on searches.searched_at >= deployments.started_at
-    and (searches.searched_at < deployments.ended_at or deployments.ended_at is null)
-    and searches.model_version in (deployments.champion_version, deployments.challenger_version)
+    on
+        searches.searched_at >= deployments.started_at
+        and (searches.searched_at < deployments.ended_at or deployments.ended_at is null)
+        and searches.model_version in (deployments.champion_version, deployments.challenger_version)
