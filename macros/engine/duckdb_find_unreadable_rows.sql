@@ -111,8 +111,12 @@
     one stray quote must not change how its neighbours are read.
 #}
 {% macro duckdb_csv_reader(dialect) -%}
-    columns = { {%- for column in dialect.columns %}'{{ column | replace("'", "''") }}': 'varchar', {% endfor -%}
-        'unexpected_value': 'varchar'},
+    columns = {
+        {% for column in dialect.columns %}
+            '{{ column | replace("'", "''") }}': 'varchar',
+        {% endfor %}
+        'unexpected_value': 'varchar'
+    },
     delim = '{{ dialect.delimiter }}', quote = '"', escape = '"', header = false, skip = 1,
     auto_detect = false, null_padding = true, parallel = false, strict_mode = false,
     filename = 'source_file', max_line_size = 8388608

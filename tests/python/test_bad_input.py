@@ -47,6 +47,7 @@ BAD_ROWS: dict[str, list[bytes | ubi.Document]] = {
         b'{"query_id": "overlong", "user_query": "\xc0\x80"}',
         b'{"query_id": "surrogate", "user_query": "\xed\xa0\x80"}',
     ],
+    "line_too_long": [b'{"query_id": "vast", "user_query": "' + b"x" * (9 * 2**20) + b'"}'],
     "not_a_ubi_document": [
         {"event": "pageview"},
         {},

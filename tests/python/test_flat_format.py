@@ -257,8 +257,14 @@ def test_a_zero_based_flat_log_is_shifted(flywheel: Flywheel, tmp_path: Path) ->
         for row in renamed(RICH, str(n))
     ]
     path = ubi.write_csv(tmp_path / "log.csv", rows)
-    flywheel.build(log_format="flat", flat_log=path, select="+fct_impressions dim_applications")
+    run = flywheel.dbt(
+        *("run", "--quiet", "--select", "+int_log_impressions", "+dim_applications"),
+        log_format="flat",
+        flat_log=path,
+    )
+    assert run.status == 0, run.output
     assert flywheel.rows("select rank_base from dim_applications") == [(0,)]
     assert flywheel.rows(
-        "select distinct doc_id, rank, rank_before_swap from fct_impressions order by 1"
+        "select distinct doc_id, rank, rank_before_swap "
+        "from main_intermediate.int_log_impressions order by 1"
     ) == [("a", 1, 3), ("b", 2, 2), ("c", 3, 1)]
