@@ -91,7 +91,12 @@ def run_demo(
 
 
 def run_loop(
-    settings: Settings, plan: DemoPlan, given: Mapping[str, Any], terminal: Terminal
+    settings: Settings,
+    plan: DemoPlan,
+    given: Mapping[str, Any],
+    terminal: Terminal,
+    *,
+    tests: bool = True,
 ) -> dict[str, Any]:
     """Simulate, turn, serve, judge; `plan.turns` times.
 
@@ -100,6 +105,7 @@ def run_loop(
         plan: sizes and seed.
         given: dbt vars beside the log's.
         terminal: where to say what happens.
+        tests: run dbt's tests and Great Expectations in the first turn.
 
     Returns:
         `production_ndcg`, `propensities` (true, by rank) and `turns`, one entry each.
@@ -145,8 +151,8 @@ def run_loop(
             terminal,
             seed=plan.seed,
             at=clock.midnight,
-            tests=number == 1,
-            gates=number == 1,
+            tests=tests and number == 1,
+            gates=tests and number == 1,
             rebuild=number == 1,
         )
         challenger_ndcg = None
@@ -228,6 +234,7 @@ def _start_raw_clicks(home: Path, plan: DemoPlan) -> subprocess.Popen[bytes]:
         **os.environ,
         "FLYWHEEL_HOME": str(home),
         "FLYWHEEL_DB": str(home / "warehouse.duckdb"),
+        "PYTHONUNBUFFERED": "1",
     }
     with (home / "output.txt").open("wb") as output:
         return subprocess.Popen(
@@ -296,7 +303,7 @@ def _show(turned: Mapping[str, Any], raw: Mapping[str, Any], terminal: Terminal)
 def _main(seed: str, turns: str) -> None:
     settings = load_settings()
     plan = DemoPlan(seed=int(seed), turns=int(turns))
-    turned = run_loop(settings, plan, RAW_CLICKS, Terminal())
+    turned = run_loop(settings, plan, RAW_CLICKS, Terminal(), tests=False)
     write_atomic(settings.home / "turns.json", json.dumps(turned, default=str).encode())
 
 

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
-Tick = Callable[[int, int, str], None]
+Tick = Callable[..., None]  # (done, in all, label)
 
 
 class Step:
@@ -35,7 +35,7 @@ class Terminal:
         """Show that something is under way, and afterwards what came of it and how long it took."""
         started = time.monotonic()
         if self.quiet or not self.console.is_terminal:
-            step = Step(lambda done, total, label: None)
+            step = Step(lambda done, total, label="": None)
             yield step
         else:
             with Progress(
@@ -49,7 +49,7 @@ class Terminal:
             ) as progress:
                 task = progress.add_task(f"{title:<10}", total=None, label="")
                 step = Step(
-                    lambda done, total, label: progress.update(
+                    lambda done, total, label="": progress.update(
                         task, completed=done, total=total or None, label=label[:48]
                     )
                 )

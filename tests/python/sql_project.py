@@ -5,7 +5,9 @@ Only what macros use of dbt is stood in for. That the project builds under dbt i
 `dbt build`.
 """
 
+import functools
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +18,7 @@ import yaml
 PROJECT = Path(__file__).parents[2]
 
 
-class _Return(Exception):
+class _ReturnError(Exception):
     """What dbt's `return()` raises to leave a macro with a value."""
 
     def __init__(self, value: Any) -> None:
@@ -48,15 +50,25 @@ class SqlProject:
             "dbt": SimpleNamespace(array_construct=lambda _, kind: f"cast([] as {kind}[])"),
             "exceptions": SimpleNamespace(raise_compiler_error=self._fail),
         }
-        for path in sorted((PROJECT / "macros").rglob("*.sql")):
-            module = self._environment.from_string(path.read_text()).module
-            for name, macro in vars(module).items():
-                if isinstance(macro, jinja2.runtime.Macro):
-                    self._environment.globals[name] = self._returning(macro)
+        # A macro may call any other, so all names exist before the first file is read.
+        files = [path.read_text() for path in sorted((PROJECT / "macros").rglob("*.sql"))]
+        self._macros: dict[str, jinja2.runtime.Macro] = {}
+        for name in re.findall(r"{%-? *macro +(\w+)", "\n".join(files)):
+            self._environment.globals[name] = functools.partial(self.macro, name)
+        for text in files:
+            module = self._environment.from_string(text).module
+            self._macros |= {
+                name: macro
+                for name, macro in vars(module).items()
+                if isinstance(macro, jinja2.runtime.Macro)
+            }
 
-    def macro(self, name: str, *arguments: Any) -> Any:
+    def macro(self, name: str, *arguments: Any, **named: Any) -> Any:
         """What the macro renders to (or returns)."""
-        return self._environment.globals[name](*arguments)
+        try:
+            return self._macros[name](*arguments, **named)
+        except _ReturnError as result:
+            return result.value
 
     def model(self, name: str) -> str:
         """SQL of a model; every `ref` and `source` is the bare table name."""
@@ -76,18 +88,8 @@ class SqlProject:
 
     @staticmethod
     def _return(value: Any) -> None:
-        raise _Return(value)
+        raise _ReturnError(value)
 
     @staticmethod
     def _fail(message: str) -> None:
         raise ValueError(message)
-
-    @staticmethod
-    def _returning(macro: Any) -> Any:
-        def call(*arguments: Any, **named: Any) -> Any:
-            try:
-                return macro(*arguments, **named)
-            except _Return as result:
-                return result.value
-
-        return call

@@ -30,12 +30,14 @@ select
         lead(activity_date) over (partition by level, query, doc_id order by activity_date),
         cast('9999-12-31' as date)
     ) as next_activity_date,
-    {% for sum in ['n_impressions', 'exposure', 'n_clicks', 'n_sat_clicks'] %}
-    sum({{ sum }}) over (
-        partition by level, query, doc_id
-        order by activity_date
-        rows between unbounded preceding and current row
-    ) as {{ sum }},
+    {% for name in ['n_impressions', 'exposure', 'n_clicks', 'n_sat_clicks'] %}
+    cast(
+        sum(cast({{ name }} as decimal(38, 12))) over (
+            partition by level, query, doc_id
+            order by activity_date
+            rows between unbounded preceding and current row
+        ) as double
+    ) as {{ name }},
     {% endfor %}
     max(last_shown_on) over (
         partition by level, query, doc_id

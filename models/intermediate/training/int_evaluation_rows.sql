@@ -11,8 +11,7 @@ windows as (
 ),
 
 behavior as (
-    select * from {{ ref('int_serving_behavior') }}
-    where as_of = 'window_end'
+    select * from {{ ref('int_evaluation_behavior') }}
 ),
 
 pairs as (

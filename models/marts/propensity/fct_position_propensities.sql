@@ -43,7 +43,7 @@ completed as (
                     'here.anchor_rank',
                     'coalesce(fits.alpha, cast(' ~ var('propensity_alpha') ~ ' as double))'
                 ) }}
-        end as propensity,
+        end as exact_propensity,
         case when here.is_identified then here.std_error_log end as std_error_log,
         case when here.is_identified then here.n_replicates end as n_replicates,
         here.n_impressions,
@@ -65,16 +65,24 @@ quantiles as (
     select {{ standard_normal_quantile(0.5 + var('confidence_level') / 2) }} as normal_quantile
 ),
 
+-- a fit differs in its last digits from run to run, and all that is made of it would too
+rounded as (
+    select
+        *,
+        greatest(round(exact_propensity, 12), 0.000000000001) as propensity
+    from completed
+),
+
 intervals as (
     select
-        completed.*,
+        rounded.*,
         case
-            when completed.std_error_log is not null
+            when rounded.std_error_log is not null
                 then
-                    {{ student_t_quantile('quantiles.normal_quantile', '(completed.n_replicates - 1)') }}
-                    * completed.std_error_log
+                    {{ student_t_quantile('quantiles.normal_quantile', '(rounded.n_replicates - 1)') }}
+                    * rounded.std_error_log
         end as half_width
-    from completed
+    from rounded
     cross join quantiles
 )
 

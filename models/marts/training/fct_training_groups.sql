@@ -14,7 +14,7 @@ positives as (
         feature_date,
         query,
         doc_id as positive_doc,
-        {{ exact_weight_sum('ips_label') }} as weight,
+        {{ exact_sum('ips_label') }} as weight,
         -- a group on both sides of a cut within a day is kept from the fit
         case when bool_or(is_validation) then 'validation' else 'fit' end as split
     from clicks
@@ -60,7 +60,7 @@ members as (
 totals as (
     select
         count(*) as n_rows,
-        {{ exact_weight_sum('weight') }} as weight
+        {{ exact_sum('weight') }} as weight
     from members
 ),
 

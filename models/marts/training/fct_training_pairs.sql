@@ -14,7 +14,7 @@ positives as (
     select
         query,
         doc_id as positive_doc,
-        {{ exact_weight_sum('ips_label') }} as weight,
+        {{ exact_sum('ips_label') }} as weight,
         sum(clicked) as n_clicks
     from click_weights
     where clicked = 1

@@ -16,7 +16,7 @@ documents as (
         doc_id,
         count(*) as n_impressions,
         sum(clicked) as n_clicks,
-        sum(propensity) as exposure,
+        {{ exact_sum('propensity') }} as exposure,
         sum(case when is_sat_click then 1 else 0 end) as n_sat_clicks,
         sum(case when is_last_click then 1 else 0 end) as n_last_clicks,
         sum(case when is_pogo then 1 else 0 end) as n_pogo_clicks,
@@ -26,7 +26,7 @@ documents as (
 ),
 
 overall as (
-    select cast(sum(n_clicks) as double) / nullif(sum(exposure), 0) as click_rate
+    select cast(sum(n_clicks) as double) / nullif({{ exact_sum('exposure') }}, 0) as click_rate
     from documents
 ),
 
@@ -34,7 +34,7 @@ queries as (
     select
         documents.query,
         {{ shrunk_rate(
-            'sum(documents.n_clicks)', 'sum(documents.exposure)', 'max(overall.click_rate)', prior
+            'sum(documents.n_clicks)', exact_sum('documents.exposure'), 'max(overall.click_rate)', prior
         ) }} as click_rate
     from documents
     cross join overall

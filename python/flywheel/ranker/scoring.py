@@ -57,7 +57,7 @@ class LoadedModel:
     features: FeatureList
     behavior: Path
 
-    def scores(self, batch: pa.RecordBatch, num_threads: int = 2) -> np.ndarray:
+    def scores(self, batch: pa.RecordBatch, num_threads: int = 1) -> np.ndarray:
         """Score a batch that holds the model's columns; a larger score ranks higher."""
         if not batch.num_rows:
             return np.empty(0)
@@ -94,7 +94,7 @@ def score_evaluation_rows(
     settings: Settings,
     version: str,
     *,
-    num_threads: int = 2,
+    num_threads: int = 1,
     on_progress: Progress | None = None,
 ) -> int:
     """Score the rows to be evaluated and write `flywheel_state.ranker_scores`.
@@ -179,7 +179,7 @@ def score_file(
     out: Path,
     model: str = "champion",
     *,
-    num_threads: int = 2,
+    num_threads: int = 1,
     on_progress: Progress | None = None,
 ) -> int:
     """Score the documents of a Parquet file.

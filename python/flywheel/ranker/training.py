@@ -40,6 +40,7 @@ BATCH_ROWS = 100_000
 METRIC = "validation_ndcg_at_10"
 
 Progress = Callable[[int, int, str], None]
+SMALL_TRAINING_SET = 1_000_000  # rows
 
 
 class NotTrainable(FlywheelError):  # noqa: N818 - it is an answer more than an error
@@ -59,7 +60,7 @@ class TrainingParameters:
         early_stopping_rounds: stop when the validation metric has not risen for so many trees.
         min_validation_groups: with fewer there is no early stopping.
         rounds_without_validation: trees in that case.
-        num_threads: does not change the model.
+        num_threads: does not change the model; 0 leaves it to the size of the training set.
     """
 
     learning_rate: float = 0.08
@@ -70,7 +71,7 @@ class TrainingParameters:
     early_stopping_rounds: int = 30
     min_validation_groups: int = 20
     rounds_without_validation: int = 100
-    num_threads: int = 2
+    num_threads: int = 0
 
     def declared(self) -> dict[str, Any]:
         """Those that the model depends on."""
@@ -265,6 +266,7 @@ def fit_booster(
     rounds = parameters.max_rounds if validates else parameters.rounds_without_validation
     longest = int(fit_rows.sizes.max())
     options = lightgbm_options(parameters, longest, seed)
+    options["num_threads"] = parameters.num_threads or threads_for(len(fit_rows.labels))
     names = _model_names(features)
     training_set = _dataset(fit_rows, names, options)
     callbacks: list[Callable[..., None]] = []
@@ -287,6 +289,11 @@ def fit_booster(
     if validates:
         at_random = neutral_ndcg(np.zeros(len(validation_rows.labels)), validation_rows)
     return Fit(booster, best, max(history) if history else None, at_random)
+
+
+def threads_for(n_rows: int) -> int:
+    """Threads worth having: on few rows they wait for each other longer than they work."""
+    return 1 if n_rows < SMALL_TRAINING_SET else os.cpu_count() or 1
 
 
 def lightgbm_options(

@@ -1,24 +1,17 @@
-"""The report's pictures: matplotlib figures, and their way into a page.
+"""The report's pictures, as matplotlib figures.
 
-Each drawing function takes plain rows and a `Layout` and returns a figure, so that the same picture
-exists at desk width, at phone width and as a file. Inside a page the figures become inline SVG with
-real text whose colours are CSS variables, which lets one picture serve a light and a dark page.
+Each function takes plain rows and a `Layout` and returns a figure, or None where there is nothing
+to draw, so that the same picture exists at desk width, at phone width and as a file.
 
 Colours are Okabe and Ito's, told apart by people with any of the common colour deficiencies; each
 series also differs in marker or dash.
 """
 
-import io
 import math
-import re
-import warnings
-import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
@@ -37,17 +30,6 @@ BLUE = "#0072b2"
 ORANGE = "#d55e00"
 GREEN = "#00805e"
 
-# Light values as drawn; style.css gives each variable its dark value too.
-CSS_COLOURS = {
-    INK: "--ink",
-    MUTED: "--muted",
-    GRID: "--grid",
-    FAINT: "--faint",
-    BLUE: "--blue",
-    ORANGE: "--orange",
-    GREEN: "--green",
-}
-
 MAX_RANKS = 50
 MAX_CONTEXTS = 6
 BAND_FROM_RANKS = 25
@@ -58,6 +40,7 @@ LOOPS = {
     "production": {"color": FAINT, "marker": "D", "linestyle": ":", "linewidth": 1.8},
 }
 OTHER_LOOP = {"color": GREEN, "marker": "^", "linestyle": "-.", "linewidth": 1.8}
+WEIGHT_TICKS = [0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000]
 DASHES = [(0, (4, 2)), (0, (1, 1.6)), (0, (6, 2, 1, 2)), (0, (2, 2)), (0, (8, 3))]
 
 
@@ -74,8 +57,8 @@ class Layout:
     narrow: bool
 
 
-WIDE = Layout(width=9.6, narrow=False)
-NARROW = Layout(width=4.3, narrow=True)
+WIDE = Layout(width=10, narrow=False)
+NARROW = Layout(width=3.75, narrow=True)
 
 
 def style(layout: Layout) -> dict[str, Any]:
@@ -292,40 +275,44 @@ def _draw_curve(
     return handles
 
 
-def weight_histogram(weights: Sequence[Row], bins_per_octave: int, layout: Layout) -> Figure | None:
-    """Training pairs by weight, and the share of all weight they carry.
+def weight_histogram(
+    weights: Sequence[Row], bins_per_octave: int, clip: float | None, layout: Layout
+) -> Figure | None:
+    """Clicks by weight, and the share of all weight they carry.
 
     Args:
-        weights: `bin, n_pairs, sum_weight`; bin b holds weights from 2^(b/bins_per_octave).
+        weights: `bin, n_clicks, sum_weight`; bin b holds weights from 2^(b/bins_per_octave).
         bins_per_octave: how many bins a doubling has.
+        clip: the largest weight a click may carry, marked where it lies in the picture.
         layout: the room.
     """
     if not weights:
         return None
     figure = _figure(layout, 2.9)
     ax = figure.subplots()
-    pairs = sum(row["n_pairs"] for row in weights)
+    clicks = sum(row["n_clicks"] for row in weights)
     total = sum(row["sum_weight"] for row in weights)
     left = [2 ** (row["bin"] / bins_per_octave) for row in weights]
     right = [2 ** ((row["bin"] + 1) / bins_per_octave) for row in weights]
-    share = [row["n_pairs"] / pairs * 100 for row in weights]
+    share = [row["n_clicks"] / clicks * 100 for row in weights]
     carried = [row["sum_weight"] / total * 100 for row in weights]
     width = [high - low for low, high in zip(left, right, strict=True)]
     bars = ax.bar(left, share, width=width, align="edge", color=BLUE, alpha=0.55, linewidth=0)
-    handles: dict[str, Any] = {"share of the pairs": bars}
-    for low, high, value in zip(left, right, carried, strict=True):
-        ax.hlines(value, low, high, color=ORANGE, linewidth=2.2)
+    handles: dict[str, Any] = {"share of the clicks": bars}
+    ax.hlines(carried, left, right, color=ORANGE, linewidth=2.2)
     handles["share of all weight"] = Line2D([], [], color=ORANGE, linewidth=2.2)
+    if clip is not None and clip <= right[-1] * 1.5:
+        line = ax.axvline(clip, color=INK, linewidth=1.2, linestyle=(0, (3, 2)))
+        handles[f"clipped at {clip:g}"] = line
+        right.append(clip)
     ax.set_xscale("log")
-    ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
-             if left[0] * 0.8 <= tick <= right[-1] * 1.2]  # fmt: skip
-    ax.xaxis.set_major_locator(FixedLocator(ticks))
+    ax.xaxis.set_major_locator(FixedLocator(WEIGHT_TICKS))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.set_xlim(left[0] * 0.92, right[-1] * 1.08)
+    ax.set_xlim(min(left[0], 1) * 0.93, max(right[-1], 2.2) * 1.07)
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}%"))
     ax.grid(axis="x", visible=False)
-    ax.set_xlabel("weight of a training pair (a click at rank 1 weighs 1)")
+    ax.set_xlabel("weight of a click (at rank 1: 1)")
     _legend(figure, handles, layout)
     return figure
 
@@ -376,8 +363,8 @@ def canary_sequence(panels: Sequence[tuple[str, Sequence[Row]]], layout: Layout)
     """Difference canary minus champion at every look, one panel a metric.
 
     Args:
-        panels: (title, rows), rows being `look_date, delta, ci_low, ci_high, decision` with the
-            difference as a share (0.01 is drawn as one percentage point).
+        panels: (title, rows), rows being `look_date, delta, ci_low, ci_high, decision, is_final`
+            with the difference as a share (0.01 is drawn as one percentage point).
         layout: the room.
     """
     panels = [
@@ -411,8 +398,8 @@ def canary_sequence(panels: Sequence[tuple[str, Sequence[Row]]], layout: Layout)
             markersize=4.5,
         )
         ax.axhline(0, color=INK, linewidth=1)
-        decided = rows[-1]
-        if decided["decision"] not in (None, "continue"):
+        decided = next((row for row in rows if row["is_final"]), None)
+        if decided is not None:
             (end,) = ax.plot(
                 decided["look_date"],
                 decided["delta"] * 100,
@@ -433,11 +420,11 @@ def canary_sequence(panels: Sequence[tuple[str, Sequence[Row]]], layout: Layout)
         if len(set(x)) == 1:
             ax.set_xticks([x[0]], [str(x[0])[:10]])
         ax.yaxis.set_major_formatter(FuncFormatter(_signed))
-        ax.set_title(title)
+        ax.set_title(f"{title}: canary minus champion")
         if index % columns == 0:
             ax.set_ylabel("percentage points")
         handles = {
-            "canary minus champion, and its confidence sequence": (band, line),
+            "difference and confidence sequence": (band, line),
             **handles,
         }
     _legend(figure, handles, layout)
@@ -507,22 +494,28 @@ def _draw_quality(ax: Axes, turns: Sequence[Row]) -> None:
     ax.set_ylabel("true nDCG@10")
 
 
-def iteration_deltas(iterations: Sequence[Row], layout: Layout) -> Figure | None:
-    """Offline and online difference of every turn, side by side, with their intervals."""
+def iteration_deltas(iterations: Sequence[Row], offline_unit: str, layout: Layout) -> Figure | None:
+    """Offline and online difference of every turn, side by side, with their intervals.
+
+    Args:
+        iterations: rows of `fct_flywheel_iterations`.
+        offline_unit: the offline metric's name.
+        layout: the room.
+    """
     panels = [
-        ("Offline: challenger minus champion", "offline_delta", "logged metric", 1.0),
+        ("Offline: challenger minus champion", "offline_delta", offline_unit, 1.0),
         ("Online: canary minus champion", "online_delta", "percentage points", 100.0),
     ]
     if not any(_is_number(row[name]) for row in iterations for _, name, _, _ in panels):
         return None
-    figure = _figure(layout, 4.6 if layout.narrow else 2.7)
+    numbers = sorted({row["iteration"] for row in iterations})
+    figure = _figure(layout, 4.8 if layout.narrow else 2.7)
     axes = figure.subplots(*((2, 1) if layout.narrow else (1, 2)), squeeze=False).ravel()
     for ax, (title, name, unit, factor) in zip(axes, panels, strict=True):
         for row in iterations:
             low, high = row[f"{name}_ci_low"], row[f"{name}_ci_high"]
             if not _is_number(row[name]):
                 continue
-            clear = _is_number(low) and low > 0
             if _is_number(low) and _is_number(high):
                 ax.vlines(row["iteration"], low * factor, high * factor, color=BLUE, linewidth=2)
             ax.plot(
@@ -531,10 +524,9 @@ def iteration_deltas(iterations: Sequence[Row], layout: Layout) -> Figure | None
                 marker="o",
                 markersize=6.5,
                 color=BLUE,
-                markerfacecolor=BLUE if clear else "white",
+                markerfacecolor=BLUE if _is_number(low) and low > 0 else "white",
             )
         ax.axhline(0, color=INK, linewidth=1)
-        numbers = sorted({row["iteration"] for row in iterations})
         ax.set_xlim(numbers[0] - 0.5, numbers[-1] + 0.5)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
         ax.yaxis.set_major_formatter(FuncFormatter(_signed))
@@ -543,6 +535,10 @@ def iteration_deltas(iterations: Sequence[Row], layout: Layout) -> Figure | None
         ax.set_title(title)
         ax.set_xlabel("turn of the loop")
         ax.set_ylabel(unit)
+        if not any(_is_number(row[name]) for row in iterations):
+            ax.set_yticks([])
+            ax.text(0.5, 0.55, "not measured yet", transform=ax.transAxes, ha="center",
+                    color=MUTED)  # fmt: skip
     return figure
 
 
@@ -581,119 +577,28 @@ def curve_picture(
     return figure
 
 
-# ------------------------------------------------------------------ into a page or a file
-
-
-def responsive_svg(
-    name: str, description: str, draw: Callable[[Layout], Figure | None]
-) -> str | None:
-    """Draw a picture at desk and at phone width, as HTML; CSS shows one of the two.
-
-    Args:
-        name: unique in the page; prefixes every id inside.
-        description: what a screen reader says.
-        draw: the drawing function.
-    """
-    parts = []
-    for layout in (WIDE, NARROW):
-        with matplotlib.rc_context(style(layout)):
-            figure = draw(layout)
-            if figure is None:
-                return None
-            kind = "narrow" if layout.narrow else "wide"
-            parts.append(inline_svg(figure, f"{name}-{kind}", description, kind))
-    return "\n".join(parts)
-
-
-def inline_svg(figure: Figure, prefix: str, description: str, css_class: str) -> str:
-    """A figure as an `<svg>` element for an HTML page: own ids, no namespaces, themed colours.
-
-    The markup is rebuilt from the parsed tree, so that every text is escaped again on its way out.
-    """
-    buffer = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": prefix}), warnings.catch_warnings():
-        # A glyph DejaVu lacks is drawn by the browser's own fonts.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    root = ElementTree.fromstring(buffer.getvalue())
-    _strip(root)
-    for element in root.iter():
-        attributes = {}
-        for key, value in element.attrib.items():
-            key = key.rpartition("}")[2]
-            if key == "id":
-                value = f"{prefix}-{value}"
-            elif key == "href":
-                value = f"#{prefix}-{value[1:]}"
-            elif key in ("clip-path", "style"):
-                value = re.sub(r"url\(#", f"url(#{prefix}-", value)
-            if key == "style":
-                value = _themed(value)
-            attributes[key] = value
-        element.tag = element.tag.rpartition("}")[2]
-        element.attrib.clear()
-        element.attrib.update(attributes)
-    view_box = root.get("viewBox", "0 0 1 1")
-    width = float(view_box.split()[2])
-    root.attrib.clear()
-    root.attrib.update(
-        {
-            "viewBox": view_box,
-            "class": css_class,
-            "role": "img",
-            "aria-label": description,
-            "style": f"max-width:{width * 4 / 3:.0f}px",
-        }
-    )
-    return ElementTree.tostring(root, encoding="unicode")
-
-
-def write_picture(figure: Figure, handle: io.BufferedIOBase, kind: str) -> None:
-    """Write a figure as `png` or `svg`, the same bytes for the same figure."""
-    with matplotlib.rc_context({"svg.hashsalt": "flywheel"}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        if kind == "svg":
-            figure.savefig(handle, format="svg", metadata={"Date": None})
-        else:
-            figure.savefig(handle, format="png", dpi=160, metadata={"Software": None})
-
-
-def _strip(element: ElementTree.Element) -> None:
-    """Drop matplotlib's metadata (addresses) and its style sheet (it would reach the whole page)."""
-    for child in list(element):
-        name = child.tag.rpartition("}")[2]
-        if name in ("metadata", "style"):
-            element.remove(child)
-        else:
-            _strip(child)
-
-
-def _themed(css: str) -> str:
-    """Colours become variables; the font is the page's."""
-    css = re.sub(r"font-family:[^;]*;?\s*", "", css)
-    css = re.sub(r"font: ((?:[a-z0-9.]+ )*?[0-9.]+px)[^;]*", r"font: \1 var(--sans)", css)
-    for colour, variable in CSS_COLOURS.items():
-        css = css.replace(colour, f"var({variable})")
-    return css.replace("#ffffff", "var(--paper)")
-
-
 def _figure(layout: Layout, height: float) -> Figure:
     return Figure(figsize=(layout.width, height), layout="constrained")
 
 
 def _legend(figure: Figure, handles: dict[str, Any], layout: Layout) -> None:
-    if handles:
-        longest = max(len(name) for name in handles)
-        columns = (1 if longest > 22 else 2) if layout.narrow else min(len(handles), 5)
-        figure.legend(
-            list(handles.values()),
-            list(handles),
-            loc="outside upper left",
-            ncols=columns,
-            handlelength=2.4,
-            columnspacing=1.6,
-            borderaxespad=0,
-        )
+    if not handles:
+        return
+    room = layout.width * 72
+    widths = [len(name) * 5.6 + 48 for name in handles]
+    columns = len(handles)
+    while columns > 1 and sum(sorted(widths)[-columns:]) > room:
+        columns -= 1
+    rows = math.ceil(len(handles) / columns)
+    figure.legend(
+        list(handles.values()),
+        list(handles),
+        loc="outside upper left",
+        ncols=math.ceil(len(handles) / rows),
+        handlelength=2.4,
+        columnspacing=1.6,
+        borderaxespad=0,
+    )
 
 
 def _log_ticks(last: int) -> list[int]:
@@ -711,8 +616,3 @@ def _is_number(value: Any) -> bool:
 
 def _is_positive(value: Any) -> bool:
     return _is_number(value) and value > 0
-
-
-def as_suffix(path: Path) -> str:
-    """The picture format a file name asks for, without its dot, in lower case."""
-    return path.suffix.lower().lstrip(".")

@@ -1,0 +1,65 @@
+{#
+    All that was known before one moment, for the day after the last instant known, as in training:
+    a row per query and document, and one per document with a null query for queries it was not
+    shown under.
+#}
+{% macro behavior_snapshot(events, moments) %}
+    with known as (
+        select
+            events.*,
+            cast(
+                cast(moments.moment - interval '1' microsecond as date) + interval '1' day as date
+            ) as day
+        from {{ events }} as events
+        inner join {{ moments }} as moments
+            on events.happened_at < moments.moment
+    ),
+
+    pairs as (
+        select
+            query,
+            doc_id,
+            {{ behavior_sums() | indent(12) }}
+        from known
+        group by query, doc_id
+    ),
+
+    documents as (
+        select
+            doc_id,
+            max(day) as day,
+            {{ behavior_sums() | indent(12) }}
+        from known
+        group by doc_id
+    ),
+
+    overall as (
+        select {{ behavior_sums() | indent(12) }}
+        from known
+    ),
+
+    keys as (
+        select
+            query,
+            doc_id
+        from pairs
+        union all
+        select
+            cast(null as string) as query,
+            doc_id
+        from documents
+    )
+
+    select
+        keys.query,
+        keys.doc_id,
+        {{ behavior_features('pairs', 'documents', 'overall', 'documents.day') | indent(8) }}
+    from keys
+    inner join documents
+        on keys.doc_id = documents.doc_id
+    cross join overall
+    left join pairs
+        on
+            keys.query = pairs.query
+            and keys.doc_id = pairs.doc_id
+{% endmacro %}

@@ -1,0 +1,367 @@
+"""Examination by rank: against other implementations, against known curves, and its intervals."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pytest
+from scipy import optimize, stats
+
+from sql_project import SqlProject
+
+MODELS = (
+    "int_rank_components",
+    "int_propensity_replicates",
+    "int_propensity_curves",
+    "int_propensity_power_law_fits",
+    "int_propensity_choices",
+    "fct_position_propensities",
+    "fct_propensity_diagnostics",
+)
+GROUPS = 20
+
+
+@pytest.fixture
+def connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    connection = duckdb.connect()
+    connection.execute("set threads = 2")
+    yield connection
+    connection.close()
+
+
+def shuffled_or_ranked_log(
+    rng: np.random.Generator,
+    *,
+    contexts: int = 1,
+    users: int = 100,
+    searches: int = 20,
+    queries: int = 5,
+    documents: int = 6,
+    ranks: int = 5,
+    alphas: tuple[float, ...] = (0.8,),
+    confounding: float = 0.0,
+) -> dict[str, np.ndarray]:
+    """Clicks of a position-based model with users of unlike patience.
+
+    Each user draws one of `alphas`; the examination of the population at rank k is the mean of
+    k ** -alpha. Ranks are by chance, or by relevance plus noise where `confounding` is above 0.
+
+    Returns:
+        Column -> one value per impression.
+    """
+    n = contexts * users * searches
+    context = np.repeat(np.arange(contexts), users * searches)
+    user = np.repeat(np.arange(contexts * users), searches)
+    alpha = rng.choice(alphas, contexts * users)[user]
+    query = rng.integers(0, queries, n)
+    relevance = rng.uniform(0.15, 0.75, (queries, documents))[query]
+    order = np.argsort(-(confounding * relevance + rng.uniform(size=relevance.shape)), axis=1)
+    order = order[:, :ranks]
+    rank = np.tile(np.arange(1, ranks + 1), (n, 1))
+    click_rate = np.take_along_axis(relevance, order, axis=1) * rank ** -alpha[:, None]
+    clicked = rng.uniform(size=rank.shape) < click_rate
+    return {
+        "context": np.repeat(context, ranks),
+        "jackknife_group": np.repeat(user % GROUPS + 1, ranks),
+        "query": np.repeat(query, ranks),
+        "doc_id": order.ravel(),
+        "rank": rank.ravel(),
+        "clicked": clicked.ravel().astype(np.int64),
+        "is_randomised": np.full(n * ranks, confounding == 0),
+    }
+
+
+def load(connection: duckdb.DuckDBPyConnection, log: dict[str, np.ndarray]) -> None:
+    """Make int_position_cells and int_propensity_ranks of a log."""
+    connection.register("log", pa.table(log))
+    connection.execute(
+        """
+        create or replace table int_position_cells as
+        select
+            cast(context as varchar) as context,
+            cast(jackknife_group as integer) as jackknife_group,
+            cast(query as varchar) as query,
+            cast(doc_id as varchar) as doc_id,
+            cast(rank as integer) as rank,
+            is_randomised,
+            count(*) as n_impressions,
+            cast(sum(clicked) as bigint) as n_clicks
+        from log
+        group by all
+        """
+    )
+    connection.execute(
+        """
+        create or replace table int_propensity_ranks as
+        select
+            context,
+            rank,
+            cast(sum(n_impressions) as bigint) as n_impressions,
+            cast(sum(n_clicks) as bigint) as n_clicks
+        from int_position_cells
+        group by all
+        """
+    )
+
+
+def estimate(
+    connection: duckdb.DuckDBPyConnection, log: dict[str, np.ndarray], **variables: Any
+) -> None:
+    """Build every propensity model from a log."""
+    load(connection, log)
+    SqlProject(
+        **({"min_randomised_clicks": 1, "min_ipf_clicks": 1, "ipf_steps": 1000} | variables)
+    ).build(connection, *MODELS)
+
+
+def curve(
+    connection: duckdb.DuckDBPyConnection, estimator: str, columns: str = "propensity"
+) -> np.ndarray:
+    """Columns of fct_position_propensities by rank, of the one context there is."""
+    rows = connection.execute(
+        f"select {columns} from fct_position_propensities where estimator = ? order by rank",
+        [estimator],
+    ).fetchall()
+    return np.array(rows, dtype=float).squeeze(axis=1) if "," not in columns else np.array(rows)
+
+
+def click_rates(log: dict[str, np.ndarray], keep: np.ndarray) -> np.ndarray:
+    """Click rate by rank relative to rank 1."""
+    shown = np.bincount(log["rank"][keep])[1:]
+    clicked = np.bincount(log["rank"][keep], weights=log["clicked"][keep])[1:]
+    return clicked / shown / (clicked[0] / shown[0])
+
+
+def maximum_likelihood(log: dict[str, np.ndarray], keep: np.ndarray) -> np.ndarray:
+    """The Poisson position-based model by a general optimiser, on every document there is."""
+    ranks = log["rank"].max()
+    item = log["query"][keep] * 1000 + log["doc_id"][keep]
+    _, item = np.unique(item, return_inverse=True)
+    shown = np.zeros((item.max() + 1, ranks))
+    clicked = np.zeros_like(shown)
+    np.add.at(shown, (item, log["rank"][keep] - 1), 1)
+    np.add.at(clicked, (item, log["rank"][keep] - 1), log["clicked"][keep])
+
+    def loss(tail: np.ndarray) -> tuple[float, np.ndarray]:
+        x = np.concatenate(([0.0], tail))
+        exposure = shown * np.exp(x)
+        total = exposure.sum(axis=1)
+        per_item = clicked.sum(axis=1)
+        value = -(clicked @ x).sum() + per_item @ np.log(total)
+        gradient = -clicked.sum(axis=0) + (per_item / total) @ exposure
+        return value, gradient[1:]
+
+    start = np.zeros(ranks - 1)
+    found = optimize.minimize(loss, start, jac=True, method="BFGS", options={"gtol": 1e-7})
+    return np.exp(np.concatenate(([0.0], found.x)))
+
+
+def jackknife_error(log: dict[str, np.ndarray], estimator: Any) -> np.ndarray:
+    """Standard error of log propensity, by leaving out one group after the other."""
+    logs = np.array(
+        [np.log(estimator(log, log["jackknife_group"] != g)) for g in range(1, GROUPS + 1)]
+    )
+    return np.sqrt((GROUPS - 1) / GROUPS * ((logs - logs.mean(axis=0)) ** 2).sum(axis=0))
+
+
+def test_randomised_is_the_ratio_of_click_rates(connection: duckdb.DuckDBPyConnection) -> None:
+    log = shuffled_or_ranked_log(np.random.default_rng(1))
+    estimate(connection, log)
+    everything = np.full(len(log["rank"]), True)
+    np.testing.assert_allclose(
+        curve(connection, "randomised"), click_rates(log, everything), rtol=0, atol=1e-12
+    )
+    np.testing.assert_allclose(
+        curve(connection, "randomised", "std_error_log"),
+        jackknife_error(log, click_rates),
+        rtol=1e-9,
+    )
+
+
+def test_ipf_is_the_maximum_likelihood_fit(connection: duckdb.DuckDBPyConnection) -> None:
+    """The optimiser sees every document; the SQL leaves out those that cannot matter."""
+    log = shuffled_or_ranked_log(np.random.default_rng(2), confounding=2.0, documents=12)
+    estimate(connection, log)
+    everything = np.full(len(log["rank"]), True)
+    np.testing.assert_allclose(
+        curve(connection, "ipf"), maximum_likelihood(log, everything), rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        curve(connection, "ipf", "std_error_log"),
+        jackknife_error(log, maximum_likelihood),
+        rtol=1e-4,
+        atol=1e-9,
+    )
+
+
+def test_ipf_recovers_a_curve_that_click_rates_miss(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    log = shuffled_or_ranked_log(
+        np.random.default_rng(3), users=400, searches=100, queries=20, confounding=2.5
+    )
+    estimate(connection, log)
+    truth = -0.8 * np.log(np.arange(1, 6))
+    errors = np.abs(np.log(curve(connection, "ipf")) - truth)[1:]
+    bounds = 4 * curve(connection, "ipf", "std_error_log")[1:]
+    naive = np.abs(np.log(click_rates(log, np.full(len(log["rank"]), True))) - truth)[1:]
+    assert (errors < bounds).all(), (errors, bounds)
+    assert (naive > 5 * errors.max()).all(), (naive, errors)
+    alpha, alpha_error = connection.execute(
+        "select alpha, alpha_std_error from fct_propensity_diagnostics where estimator = 'ipf'"
+    ).fetchall()[0]
+    assert abs(alpha - 0.8) < 4 * alpha_error < 0.1
+
+
+@pytest.mark.parametrize("estimator", ["randomised", "ipf"])
+def test_intervals_cover_as_often_as_they_say(
+    connection: duckdb.DuckDBPyConnection, estimator: str
+) -> None:
+    """Two hundred logs in one build, as contexts. Patient and impatient users make clicks of one
+    user alike: an interval that counts them as independent covers far too rarely."""
+    contexts = 200
+    alphas = (0.1, 1.6)
+    log = shuffled_or_ranked_log(
+        np.random.default_rng(4),
+        contexts=contexts,
+        users=60,
+        searches=30,
+        alphas=alphas,
+        confounding=0.0 if estimator == "randomised" else 1.0,
+    )
+    estimate(connection, log)
+    ranks = np.arange(2, 6)
+    truth = np.mean([ranks**-alpha for alpha in alphas], axis=0)
+    rows = connection.execute(
+        """
+        select rank, ci_low, ci_high, propensity, n_clicks
+        from fct_position_propensities
+        where estimator = ? and rank > 1
+        order by context, rank
+        """,
+        [estimator],
+    ).fetchnumpy()
+    low, high, propensity, clicks = (
+        np.ma.filled(rows[name].astype(float), np.nan).reshape(contexts, 4)
+        for name in ("ci_low", "ci_high", "propensity", "n_clicks")
+    )
+    assert not np.isnan(low).any()
+    covered = (low <= truth) & (truth <= high)
+    # Standard error of one rank's coverage over 200 logs: 0.0154.
+    assert (np.abs(covered.mean(axis=0) - 0.95) < 3.5 * 0.0154).all(), covered.mean(axis=0)
+    independent = np.abs(np.log(propensity) - np.log(truth)) < 1.96 * np.sqrt(1 / clicks)
+    assert independent.mean() < 0.9 * covered.mean(), independent.mean()
+
+
+def test_contexts_have_curves_of_their_own(connection: duckdb.DuckDBPyConnection) -> None:
+    rng = np.random.default_rng(5)
+    steep = shuffled_or_ranked_log(rng, users=200, searches=60, alphas=(1.2,))
+    flat = shuffled_or_ranked_log(rng, users=200, searches=60, alphas=(0.3,))
+    flat["context"] = flat["context"] + 1
+    estimate(connection, {name: np.concatenate((steep[name], flat[name])) for name in steep})
+    rows = connection.execute(
+        """
+        select context, alpha, alpha_std_error
+        from fct_propensity_diagnostics
+        where estimator = 'randomised'
+        order by context
+        """
+    ).fetchall()
+    for (_, alpha, error), truth in zip(rows, (1.2, 0.3), strict=True):
+        assert abs(alpha - truth) < 4 * error < 0.2
+
+
+def test_ranks_without_a_tie_to_the_first_are_not_identified(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    """Documents 0 and 1 live at ranks 1 and 2, the others at 3 and 4: no ratio across is known."""
+    rng = np.random.default_rng(6)
+    n = 4000
+    flip = rng.integers(0, 2, n)
+    documents = np.stack((flip, 1 - flip, 2 + flip, 3 - flip), axis=1)
+    log = {
+        "context": np.zeros(n * 4, dtype=int),
+        "jackknife_group": np.repeat(np.arange(n) % GROUPS + 1, 4),
+        "query": np.zeros(n * 4, dtype=int),
+        "doc_id": documents.ravel(),
+        "rank": np.tile(np.arange(1, 5), n),
+        "clicked": rng.integers(0, 2, n * 4),
+        "is_randomised": np.full(n * 4, False),
+    }
+    estimate(connection, log, propensity_alpha=0.6)
+    identified = curve(connection, "ipf", "cast(is_identified as integer)")
+    assert identified.tolist() == [1, 1, 0, 0]
+    components, choice = connection.execute(
+        "select n_connected_components, choice_reason from fct_propensity_diagnostics "
+        "where estimator = 'ipf'"
+    ).fetchall()[0]
+    assert components == 2
+    assert "1 / rank ^ 0.6 is assumed" in choice
+    active = connection.execute(
+        "select distinct estimator from fct_position_propensities where is_active"
+    ).fetchall()
+    assert active == [("power_law",)]
+
+
+def test_a_fit_cut_short_identifies_nothing(connection: duckdb.DuckDBPyConnection) -> None:
+    log = shuffled_or_ranked_log(np.random.default_rng(7), confounding=2.0)
+    estimate(connection, log, ipf_steps=2)
+    assert not curve(connection, "ipf", "cast(is_identified as integer)").any()
+    estimate(connection, log)
+    assert curve(connection, "ipf", "cast(is_identified as integer)").all()
+
+
+def test_one_user_gives_no_interval_and_decides_nothing(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    log = shuffled_or_ranked_log(np.random.default_rng(8), users=1, searches=3000)
+    estimate(connection, log)
+    assert not curve(connection, "randomised", "cast(is_identified as integer)").any()
+
+
+def test_diagnostics_are_those_of_the_clicks(connection: duckdb.DuckDBPyConnection) -> None:
+    log = shuffled_or_ranked_log(np.random.default_rng(9), users=20)
+    estimate(connection, log, propensity_alpha=1.0, ips_clip=2.5)
+    weights = np.minimum(log["rank"][log["clicked"] == 1], 2.5)
+    found = connection.execute(
+        """
+        select n_clicks, effective_sample_size, max_weight_share, clipped_share
+        from fct_propensity_diagnostics
+        where estimator = 'power_law'
+        """
+    ).fetchall()[0]
+    assert found == pytest.approx(
+        (
+            len(weights),
+            weights.sum() ** 2 / (weights**2).sum(),
+            weights.max() / weights.sum(),
+            (log["rank"][log["clicked"] == 1] > 2.5).mean(),
+        )
+    )
+
+
+@pytest.mark.parametrize("p", [1e-13, 1e-4, 0.025, 0.075, 0.3, 0.5, 0.9, 0.95, 0.975, 0.9995])
+def test_normal_quantile(connection: duckdb.DuckDBPyConnection, p: float) -> None:
+    sql = SqlProject().macro("standard_normal_quantile", p)
+    (value,) = connection.execute(f"select {sql}").fetchall()[0]
+    assert value == pytest.approx(stats.norm.ppf(p), abs=1e-12)
+
+
+@pytest.mark.parametrize(("df", "tolerance"), [(3, 4e-3), (5, 3e-4), (9, 2e-5), (19, 1e-6)])
+def test_t_quantile(connection: duckdb.DuckDBPyConnection, df: int, tolerance: float) -> None:
+    sql = SqlProject().macro("student_t_quantile", repr(float(stats.norm.ppf(0.975))), df)
+    (value,) = connection.execute(f"select {sql}").fetchall()[0]
+    assert value == pytest.approx(stats.t.ppf(0.975, df), abs=tolerance)
+
+
+def test_users_are_grouped_by_md5(connection: duckdb.DuckDBPyConnection) -> None:
+    sql = SqlProject().macro("jackknife_group", "user_id", 20)
+    for user in ("u1", "ü", ""):
+        (group,) = connection.execute(
+            f"select {sql} from (select ? as user_id) as users", [user]
+        ).fetchall()[0]
+        digest = hashlib.md5(f"jackknife-{user}".encode()).hexdigest()
+        assert group == int(digest[:13], 16) * 20 // 16**13 + 1
