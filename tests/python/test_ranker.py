@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -267,11 +268,12 @@ def test_training_learns_the_known_order(settings: Settings):
 def test_same_input_gives_the_same_bytes(settings: Settings, tmp_path: Path):
     one = train(settings, parameters=QUICK)
     again = train(settings, parameters=QUICK)
-    single = train(
-        settings, parameters=TrainingParameters(**{**QUICK.declared(), "num_threads": 1})
+    single, double = (
+        train(settings, parameters=TrainingParameters(**{**QUICK.declared(), "num_threads": n}))
+        for n in (1, 2)
     )
-    assert one.text == again.text == single.text
-    assert one.version == again.version == single.version
+    assert one.text == again.text == single.text == double.text
+    assert one.version == again.version == single.version == double.version
     assert one.version.startswith("v20260215-") and len(one.version) == 16
     # The table's physical order is not the rows' order.
     execute(
@@ -286,6 +288,11 @@ def test_same_input_gives_the_same_bytes(settings: Settings, tmp_path: Path):
             one.write_files(connection, tmp_path / name)
     for file in ("model.txt", "features.json", "behavior.parquet"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_threads_only_where_there_is_work_for_them():
+    assert training.threads_for(training.SMALL_TRAINING_SET - 1) == 1
+    assert training.threads_for(training.SMALL_TRAINING_SET) == os.cpu_count()
 
 
 def test_another_seed_parameter_or_row_gives_another_name(settings: Settings):

@@ -8,6 +8,7 @@ and a truncation level no shorter than the longest group (Joachims et al. 2017, 
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
