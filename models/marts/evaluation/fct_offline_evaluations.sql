@@ -30,8 +30,20 @@ user_sums as (
         on user_sums.evaluation_id = evaluations.evaluation_id
 ),
 
-users as (
-    select distinct user_id from user_sums
+paired_sums as (
+    select
+        challenger.evaluation_id,
+        challenger.user_id,
+        {% for column in sums %}
+        challenger.{{ column }} as challenger_{{ column }},
+        champion.{{ column }} as champion_{{ column }}{{ ',' if not loop.last }}
+        {% endfor %}
+    from user_sums as challenger
+    inner join user_sums as champion
+        on
+            challenger.evaluation_id = champion.evaluation_id
+            and challenger.user_id = champion.user_id
+    where challenger.side = 'challenger' and champion.side = 'champion'
 ),
 
 replicates as (
@@ -41,10 +53,11 @@ replicates as (
 
 draws as (
     select
-        users.user_id,
+        paired_sums.*,
         replicates.replicate,
-        {{ hash_fraction("users.user_id || '-' || cast(replicates.replicate as varchar)") }} as draw
-    from users
+        {{ hash_fraction("paired_sums.user_id || '-' || cast(replicates.replicate as varchar)") }}
+            as draw
+    from paired_sums
     cross join replicates
 ),
 
@@ -52,39 +65,38 @@ draws as (
     Users are resampled, not searches: one user's searches resemble each other. Both sides get the
     same weights, so the interval of the difference is a paired one. Replicate 0 is the estimate.
 #}
-weights as (
+weighted as (
     select
-        user_id,
-        replicate,
+        *,
         case when replicate = 0 then 1 else {{ poisson_weight('draw') }} end as weight
     from draws
 ),
 
 replicate_sums as (
     select
-        user_sums.evaluation_id,
-        user_sums.side,
-        weights.replicate,
+        evaluation_id,
+        replicate,
         {% for column in sums %}
-        sum(weights.weight * user_sums.{{ column }}) as {{ column }}{{ ',' if not loop.last }}
+        sum(weight * challenger_{{ column }}) as challenger_{{ column }},
+        sum(weight * champion_{{ column }}) as champion_{{ column }}{{ ',' if not loop.last }}
         {% endfor %}
-    from user_sums
-    inner join weights
-        on user_sums.user_id = weights.user_id
-    where weights.weight > 0
-    group by user_sums.evaluation_id, user_sums.side, weights.replicate
+    from weighted
+    group by evaluation_id, replicate
 ),
 
 replicate_metrics as (
     {% for metric in metrics %}
+    {% set outer = loop %}
+    {% for side in ('challenger', 'champion') %}
     select
         evaluation_id,
-        side,
+        '{{ side }}' as side,
         replicate,
         '{{ metric.metric }}' as metric,
-        {{ ratio(metric.numerator, metric.denominator) }} as value
+        {{ ratio(side ~ '_' ~ metric.numerator, side ~ '_' ~ metric.denominator) }} as value
     from replicate_sums
-    {{ 'union all' if not loop.last }}
+    {{ 'union all' if not (outer.last and loop.last) }}
+    {% endfor %}
     {% endfor %}
 ),
 
