@@ -15,8 +15,8 @@
     A document seen at one rank only agrees with any theta, and one never clicked has gamma 0: both
     are left out, which does not move the solution.
 
-    A slot is one unknown theta (context, replicate, rank), an item one unknown gamma (context,
-    replicate, query, document). Dense integers for both keep the two joins of a step cheap.
+    A slot is one unknown theta (context, replicate, rank), an item one unknown gamma (document,
+    replicate). Both are dense numbers, because the joins of a step run over millions of rows.
 #}
 {% macro ipf_propensities(cells, steps) %}
     {% set tolerance = 1e-9 %}
@@ -25,14 +25,21 @@
         select
             context,
             query,
-            doc_id
+            doc_id,
+            row_number() over (order by context, query, doc_id) as document
         from {{ cells }}
         group by context, query, doc_id
         having count(distinct rank) > 1 and sum(n_clicks) > 0
     ),
 
     informative as (
-        select cells.*
+        select
+            cells.context,
+            documents.document,
+            cells.rank,
+            cells.jackknife_group,
+            cells.n_impressions,
+            cells.n_clicks
         from {{ cells }} as cells
         inner join documents
             on
@@ -42,7 +49,7 @@
     ),
 
     replicated as (
-        {{ leave_one_group_out('informative', ['context', 'query', 'doc_id', 'rank']) | indent(8) }}
+        {{ leave_one_group_out('informative', ['context', 'document', 'rank']) | indent(8) }}
     ),
 
     slots as (
@@ -57,21 +64,15 @@
         group by context, replicate, rank
     ),
 
-    items as (
-        select
-            context,
-            replicate,
-            query,
-            doc_id,
-            row_number() over (order by context, replicate, query, doc_id) as item
-        from replicated
-        group by context, replicate, query, doc_id
+    group_counts as (
+        select max(replicate) + 1 as n_replicates
+        from slots
     ),
 
     edges as (
         select
             slots.slot,
-            items.item,
+            replicated.document * group_counts.n_replicates + replicated.replicate as item,
             cast(replicated.n_impressions as double) as n_impressions,
             cast(replicated.n_clicks as double) as n_clicks
         from replicated
@@ -80,12 +81,7 @@
                 replicated.context = slots.context
                 and replicated.replicate = slots.replicate
                 and replicated.rank = slots.rank
-        inner join items
-            on
-                replicated.context = items.context
-                and replicated.replicate = items.replicate
-                and replicated.query = items.query
-                and replicated.doc_id = items.doc_id
+        cross join group_counts
         where replicated.n_impressions > 0
     ),
 

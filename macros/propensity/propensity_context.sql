@@ -3,7 +3,8 @@
         'all'
     {%- else -%}
         {%- for column in columns %}
-        {{ "'|' || " if not loop.first }}'{{ column }}=' || coalesce(cast({{ column }} as string), 'unknown')
+        {{ "'|' || " if not loop.first }}'{{ column }}='
+        || coalesce(cast({{ column }} as string), 'unknown')
         {{- ' ||' if not loop.last }}
         {%- endfor %}
     {%- endif -%}

@@ -24,10 +24,13 @@
     {%- set q = p - 0.5 -%}
     {%- set tail_p = p if q < 0 else 1 - p -%}
     {%- if p <= 0 or p >= 1 -%}
-        {{ exceptions.raise_compiler_error('standard_normal_quantile needs 0 < p < 1, got ' ~ p ~ '.') }}
+        {{ exceptions.raise_compiler_error(
+            'standard_normal_quantile needs 0 < p < 1, got ' ~ p ~ '.'
+        ) }}
     {%- elif q <= 0.425 and q >= -0.425 -%}
-        (cast({{ q }} as double) * {{ polynomial(center, 'cast(' ~ (0.180625 - q * q) ~ ' as double)') }}
-        / {{ polynomial(center_below, 'cast(' ~ (0.180625 - q * q) ~ ' as double)') }})
+        {%- set x = 'cast(' ~ (0.180625 - q * q) ~ ' as double)' -%}
+        (cast({{ q }} as double) * {{ polynomial(center, x) }}
+        / {{ polynomial(center_below, x) }})
     {%- else -%}
         {%- set r = 'sqrt(-ln(cast(' ~ tail_p ~ ' as double)))' -%}
         {%- set is_far = tail_p < 1.3887943864964021e-11 -%}

@@ -25,7 +25,9 @@ features as (
 select
     training_groups.*,
     documents.activity_date as behavior_known_on,
-    {{ behavior_features('pairs', 'documents', 'overall', 'training_groups.feature_date') | indent(4) }},
+    {{ behavior_features(
+        'pairs', 'documents', 'overall', 'training_groups.feature_date'
+    ) | indent(4) }},
     features.* exclude (query, doc_id)
 from training_groups
 left join pairs

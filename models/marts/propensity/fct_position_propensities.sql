@@ -79,7 +79,9 @@ intervals as (
         case
             when rounded.std_error_log is not null
                 then
-                    {{ student_t_quantile('quantiles.normal_quantile', '(rounded.n_replicates - 1)') }}
+                    {{ student_t_quantile(
+                        'quantiles.normal_quantile', '(rounded.n_replicates - 1)'
+                    ) }}
                     * rounded.std_error_log
         end as half_width
     from rounded

@@ -34,7 +34,10 @@ queries as (
     select
         documents.query,
         {{ shrunk_rate(
-            'sum(documents.n_clicks)', exact_sum('documents.exposure'), 'max(overall.click_rate)', prior
+            'sum(documents.n_clicks)',
+            exact_sum('documents.exposure'),
+            'max(overall.click_rate)',
+            prior
         ) }} as click_rate
     from documents
     cross join overall
