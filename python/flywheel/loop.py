@@ -263,6 +263,7 @@ def train(
     Raises:
         NotTrainable: the log does not hold enough to learn from.
     """
+    from flywheel.ranker.training import NotTrainable
     from flywheel.ranker.training import train as fit
 
     with terminal.step("Train") as step:
@@ -270,7 +271,12 @@ def train(
         for left in registry.state(settings).versions.values():
             if left.state == registry.CHALLENGER and left.version != model.version:
                 registry.retire(settings, left.version, at=at, reason="never judged, superseded")
-        registry.register(settings, model, at=at)
+        registered = registry.register(settings, model, at=at)
+        if registered.state != registry.CHALLENGER:
+            raise NotTrainable(
+                f"The log holds nothing new: {model.version} was trained on it before and is "
+                f"{registered.state}."
+            )
         step.result = (
             f"{model.version}, {model.best_round} trees, {len(model.feature_names)} features"
         )

@@ -22,7 +22,6 @@ BEHAVIOR_PREFIX = "bhv_"
 TRAINING_TABLE = "main_intermediate.int_training_rows"
 EVALUATION_TABLE = "main_intermediate.int_evaluation_rows"
 SNAPSHOT_TABLE = "main_intermediate.int_serving_behavior"
-SNAPSHOT_MOMENT = "latest"
 FORMAT_VERSION = 1
 
 # DuckDB's spelling of the macro `normalize_query`: snapshots are keyed by the normalised query.
@@ -149,10 +148,7 @@ def export_snapshot(
             "run `flywheel build` and train again."
         )
     if columns:
-        source = (
-            f"from {SNAPSHOT_TABLE} where as_of = '{SNAPSHOT_MOMENT}' "
-            "order by query nulls first, doc_id"
-        )
+        source = f"from {SNAPSHOT_TABLE} order by query nulls first, doc_id"
     else:
         source = "from (select null as query, null as doc_id) where false"
     target = str(path).replace("'", "''")
