@@ -33,10 +33,10 @@ run: setup ## one turn on your own log: make run LOG=path [FEATURES=path]
 	@test -n "$(LOG)" || { echo "Say which log: make run LOG=path/to/log [FEATURES=path/to/features.parquet]"; exit 2; }
 	@$(BIN)/flywheel run --log "$(LOG)" $(if $(FEATURES),--features "$(FEATURES)")
 
-lint: setup ## ruff, sqlfluff and the project's own checks
+lint: setup ## ruff, and dbt's strict parse: no deprecation, no wrong macro argument
 	@$(BIN)/ruff check --quiet python tests/python
 	@$(BIN)/ruff format --quiet --check python tests/python
-	@$(BIN)/sqlfluff lint --disable-progress-bar --processes 2 models macros tests analyses
+	@$(BIN)/python -m flywheel.strict
 
 test: lint ## every test: dbt build with data and unit tests, Great Expectations, pytest
 	@$(BIN)/python -m pytest

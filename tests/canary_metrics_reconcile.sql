@@ -3,59 +3,49 @@
     those of users who saw both variants are all the searches the deployment served.
 #}
 with metrics as (
-
     select * from {{ ref('fct_canary_metrics') }}
     where metric = 'ctr'
-
 ),
 
 searches as (
-
     select * from {{ ref('int_canary_searches__served') }}
-
 ),
 
 users as (
-
     select * from {{ ref('int_canary_users__exposed') }}
-
 ),
 
 last_looks as (
-
     select
         deployment_id,
         max(look) as look
     from metrics
     group by deployment_id
-
 ),
 
 counted as (
-
     select
         metrics.deployment_id,
         sum(metrics.sum_d) as n_counted
     from metrics
     inner join last_looks
-        on metrics.deployment_id = last_looks.deployment_id
-        and metrics.look = last_looks.look
+        on
+            metrics.deployment_id = last_looks.deployment_id
+            and metrics.look = last_looks.look
     group by metrics.deployment_id
-
 ),
 
 served as (
-
     select
         searches.deployment_id,
         count(*) as n_served,
         count(users.mixed_date) as n_left_out
     from searches
     inner join users
-        on searches.deployment_id = users.deployment_id
-        and searches.user_id = users.user_id
+        on
+            searches.deployment_id = users.deployment_id
+            and searches.user_id = users.user_id
     group by searches.deployment_id
-
 )
 
 select

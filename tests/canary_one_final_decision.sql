@@ -1,8 +1,6 @@
 {# A deployment has one decision, at the first look that does not say continue, or none yet. #}
 with decisions as (
-
     select * from {{ ref('fct_canary_decisions') }}
-
 )
 
 select

@@ -5,9 +5,7 @@
 {{ config(severity='warn') }}
 
 with decisions as (
-
     select * from {{ ref('fct_canary_decisions') }}
-
 )
 
 select

@@ -1,7 +1,5 @@
 with evaluations as (
-
     select * from {{ ref('fct_offline_evaluations') }}
-
 )
 
 select
@@ -11,8 +9,9 @@ select
     challenger.value - champion.value as difference
 from evaluations as challenger
 inner join evaluations as champion
-    on challenger.evaluation_id = champion.evaluation_id
-    and challenger.metric = champion.metric
+    on
+        challenger.evaluation_id = champion.evaluation_id
+        and challenger.metric = champion.metric
 where
     not challenger.is_champion
     and champion.is_champion

@@ -1,15 +1,11 @@
 {# The gate reads one row per evaluation; none would mean that nothing can ever pass. #}
 with requested as (
-
     select * from {{ source('flywheel_state', 'evaluations') }}
-
 ),
 
 gate_rows as (
-
     select * from {{ ref('fct_offline_evaluations') }}
     where is_gate_metric
-
 )
 
 select

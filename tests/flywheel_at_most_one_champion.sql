@@ -1,7 +1,5 @@
 with model_versions as (
-
     select * from {{ ref('dim_model_versions') }}
-
 )
 
 select count(*) as n_champions

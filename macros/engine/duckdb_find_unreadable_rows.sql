@@ -10,20 +10,32 @@
         ~ 'row_tie bigint, is_line boolean, read_error varchar, line varchar)'
     ) %}
     {% if text_files %}
-        {% do duckdb_store_unreadable_rows(text_files, duckdb_line_reader(), 0) %}
+        {% do duckdb_store_unreadable_rows(text_files, duckdb_line_reader(), ['line'], 0) %}
     {% endif %}
     {% for dialect in csv_dialects %}
-        {% do duckdb_store_unreadable_rows(dialect.files, duckdb_csv_reader(dialect), 1) %}
+        {% set columns = ['unexpected_value'] %}
+        {% for column in flat_log_columns() if column in dialect.columns %}
+            {% do columns.append(column) %}
+        {% endfor %}
+        {% do duckdb_store_unreadable_rows(
+            dialect.files, duckdb_csv_reader(dialect), columns, 1
+        ) %}
     {% endfor %}
 {% endmacro %}
 
-{% macro duckdb_store_unreadable_rows(files, reader, header_lines) %}
+{# Only columns that are read are checked: those that the views read, no more and no fewer. #}
+{% macro duckdb_store_unreadable_rows(files, reader, columns, header_lines) %}
     {% for table in ('flywheel_read_errors', 'flywheel_read_scans', 'flywheel_read_sizes') %}
         {% do run_query('drop table if exists ' ~ table) %}
     {% endfor %}
     {% set scan %}
         create temp table flywheel_read_sizes as
-        select source_file, count(*) as n_rows
+        select
+            source_file,
+            {% for column in columns %}
+                count({{ column }}) as n_{{ column }},
+            {% endfor %}
+            count(*) as n_rows
         from read_csv(
             {{ duckdb_file_list(files) }}, {{ reader }}, store_rejects = true, rejects_limit = 0,
             rejects_table = 'flywheel_read_errors', rejects_scan = 'flywheel_read_scans'
@@ -99,8 +111,12 @@
     one stray quote must not change how its neighbours are read.
 #}
 {% macro duckdb_csv_reader(dialect) -%}
-    columns = { {%- for column in dialect.columns %}'{{ column | replace("'", "''") }}': 'varchar', {% endfor -%}
-        'unexpected_value': 'varchar'},
+    columns = {
+        {% for column in dialect.columns %}
+            '{{ column | replace("'", "''") }}': 'varchar',
+        {% endfor %}
+        'unexpected_value': 'varchar'
+    },
     delim = '{{ dialect.delimiter }}', quote = '"', escape = '"', header = false, skip = 1,
     auto_detect = false, null_padding = true, parallel = false, strict_mode = false,
     filename = 'source_file', max_line_size = 8388608

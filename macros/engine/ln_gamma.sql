@@ -16,6 +16,7 @@
         - cast(1 as double) / (360 * power({{ y }}, 3))
         + cast(1 as double) / (1260 * power({{ y }}, 5))
         - cast(1 as double) / (1680 * power({{ y }}, 7))
+        + cast(1 as double) / (1188 * power({{ y }}, 9))
         {%- for shift in range(8) %}
         - ln(({{ x }}) + {{ shift }})
         {%- endfor %}

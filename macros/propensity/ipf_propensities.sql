@@ -1,19 +1,26 @@
 {#
     The interventional Poisson fit: clicks of document d at rank k are taken as
-    Poisson(impressions * theta_k * gamma_d), and the two likelihood equations
+    Poisson(impressions * theta_k * gamma_d), whose likelihood equations are
 
         gamma_d = clicks of d / sum over its ranks of impressions * theta_k
         theta_k = clicks at k / sum over its documents of impressions * gamma_d
 
-    are applied in turn (iterative proportional fitting). A document seen at one rank only agrees
-    with any theta, and one never clicked has gamma 0: both are left out, which does not move the
-    fixed point and makes the steps far shorter.
+    Applying the two in turn (iterative proportional fitting) reaches their solution, but crawls
+    where a document stands nearly always at one rank, as in every log of one ranker with a little
+    randomised traffic: such a document mostly confirms the theta it was given. So the step for
+    theta is Newton's, with the Hessian's diagonal, which counts only what a document says about
+    one rank against its others; damped, since ranks move together. The solution is the same (the
+    step is zero exactly where both equations hold) and 20 steps do what took 400.
+
+    A document seen at one rank only agrees with any theta, and one never clicked has gamma 0: both
+    are left out, which does not move the solution.
 
     A slot is one unknown theta (context, replicate, rank), an item one unknown gamma (document,
     replicate). Both are dense numbers, because the joins of a step run over millions of rows.
 #}
 {% macro ipf_propensities(cells, steps) %}
     {% set tolerance = 1e-9 %}
+    {% set damping = 0.7 %}
     with recursive documents as (
         select
             context,
@@ -94,38 +101,54 @@
             updated.slot,
             updated.step,
             updated.theta,
-            updated.step_change,
-            bool_or(updated.step_change > {{ tolerance }}) over () as is_moving
+            abs(coalesce(updated.theta / nullif(updated.previous_theta, 0) - 1, 0)) as step_change,
+            bool_or(
+                abs(coalesce(updated.theta / nullif(updated.previous_theta, 0) - 1, 0))
+                > {{ tolerance }}
+            ) over () as is_moving
         from (
             select
-                edges.slot,
-                max(fits.step) + 1 as step,
-                sum(edges.n_clicks)
-                / nullif(sum(edges.n_impressions * gammas.gamma), 0) as theta,
-                coalesce(
-                    abs(
-                        sum(edges.n_clicks)
-                        / nullif(sum(edges.n_impressions * gammas.gamma), 0)
-                        / nullif(max(fits.theta), 0) - 1
-                    ),
-                    0
-                ) as step_change
-            from edges
-            inner join fits
-                on edges.slot = fits.slot
-            inner join (
+                slot,
+                max(step) + 1 as step,
+                max(theta) as previous_theta,
+                case
+                    when sum(n_clicks) = 0 then 0
+                    else
+                        max(theta) * coalesce(
+                            exp(greatest(-1, least(1,
+                                {{ damping }} * (sum(n_clicks) - sum(expected))
+                                / nullif(sum(expected * (1 - expected / item_clicks)), 0)
+                            ))),
+                            sum(n_clicks) / nullif(sum(expected), 0)
+                        )
+                end as theta
+            from (
                 select
-                    edges.item,
-                    sum(edges.n_clicks)
-                    / nullif(sum(edges.n_impressions * fits.theta), 0) as gamma
+                    edges.slot,
+                    edges.n_clicks,
+                    fits.step,
+                    fits.theta,
+                    gammas.item_clicks,
+                    edges.n_impressions * fits.theta * gammas.gamma as expected
                 from edges
                 inner join fits
                     on edges.slot = fits.slot
-                group by edges.item
-            ) as gammas
-                on edges.item = gammas.item
-            where fits.is_moving and fits.step < {{ steps }}
-            group by edges.slot
+                inner join (
+                    select
+                        edges.item,
+                        sum(edges.n_clicks) as item_clicks,
+                        sum(edges.n_clicks)
+                        / nullif(sum(edges.n_impressions * fits.theta), 0) as gamma
+                    from edges
+                    inner join fits
+                        on edges.slot = fits.slot
+                    group by edges.item
+                    having sum(edges.n_clicks) > 0
+                ) as gammas
+                    on edges.item = gammas.item
+                where fits.is_moving and fits.step < {{ steps }}
+            ) as expectations
+            group by slot
         ) as updated
     ),
 

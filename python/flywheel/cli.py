@@ -159,8 +159,13 @@ def evaluate(assignments: tuple[str, ...], model: str) -> None:
         ).fetchall()
     terminal.table(
         f"{version} against {registry.champion(settings)}",
-        [("metric", "left"), ("value", "right"), ("interval", "right"), ("delta", "right"),
-         ("interval of the delta", "right")],
+        [
+            ("metric", "left"),
+            ("value", "right"),
+            ("interval", "right"),
+            ("delta", "right"),
+            ("interval of the delta", "right"),
+        ],
         [
             (
                 name,
@@ -212,8 +217,9 @@ def run(
 @cli.command()
 @click.option("--features", required=True, type=click.Path(path_type=Path), metavar="IN.parquet")
 @click.option("--output", required=True, type=click.Path(path_type=Path), metavar="OUT.parquet")
-@click.option("--model", default="champion", show_default=True,
-              help="A version, champion or challenger.")
+@click.option(
+    "--model", default="champion", show_default=True, help="A version, champion or challenger."
+)
 def score(features: Path, output: Path, model: str) -> None:
     """Score a Parquet file of query, doc_id and features."""
     from flywheel import registry

@@ -86,12 +86,17 @@ def run_dbt(
     def heard(event: Any) -> None:
         if on_progress is None or event.info.name not in ("LogModelResult", "LogTestResult"):
             return
-        data = event.data
-        on_progress(data.index, data.total, getattr(data, "name", "") or data.description)
+        if event.info.name == "LogModelResult":
+            on_progress(event.data.index, event.data.total, event.data.description)
+        else:
+            on_progress(event.data.index, event.data.num_models, event.data.name)
 
     output = StringIO()
     with _environment(settings), redirect_stdout(output), redirect_stderr(output):
-        outcome = dbtRunner(callbacks=[heard]).invoke(arguments)
+        try:
+            outcome = dbtRunner(callbacks=[heard]).invoke(arguments)
+        finally:
+            _release_warehouse()
     results = list(outcome.result) if outcome.result is not None else []
     failures = [r for r in results if r.status in ("error", "fail", "runtime error")]
     if failures:
@@ -99,6 +104,15 @@ def run_dbt(
     if not outcome.success:
         raise FlywheelError(_start_sentence(outcome.exception, output.getvalue()))
     return _summary(results)
+
+
+def _release_warehouse() -> None:
+    """Close the file that the adapter keeps open after a run, so that others may have it."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+    if DuckDBConnectionManager._ENV is not None:
+        DuckDBConnectionManager.env().close()
+        DuckDBConnectionManager.close_all_connections()
 
 
 def _summary(results: Sequence[Any]) -> BuildSummary:
@@ -141,7 +155,9 @@ def _start_sentence(exception: BaseException | None, output: str) -> str:
 
 def _essence(message: str) -> str:
     """The line of a dbt message that says what happened, without its frame."""
-    lines = [re.sub(r"\x1b\[[0-9;]*m|^\d\d:\d\d:\d\d\s*", "", line) for line in message.splitlines()]
+    lines = [
+        re.sub(r"\x1b\[[0-9;]*m|^\d\d:\d\d:\d\d\s*", "", line) for line in message.splitlines()
+    ]
     frames = re.compile(
         r"^\s*(>|compiled code at|LINE \d|\^|Encountered an error|Compilation Error|"
         r"(Database|Runtime|Dbt Runtime) Error( in .*)?$|$)",

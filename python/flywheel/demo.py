@@ -4,6 +4,7 @@ Both loops serve the same simulated world through the deployment manifest, exact
 service would. Only the simulator knows the true relevance; it is shown, never used.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -47,9 +48,7 @@ class DemoPlan:
     searches_per_day: int = 1500
 
 
-def run_demo(
-    settings: Settings, *, turns: int, seed: int, terminal: Terminal
-) -> dict[str, Any]:
+def run_demo(settings: Settings, *, turns: int, seed: int, terminal: Terminal) -> dict[str, Any]:
     """Turn both loops, write the report, print the table.
 
     Returns:
@@ -91,7 +90,12 @@ def run_demo(
 
 
 def run_loop(
-    settings: Settings, plan: DemoPlan, given: Mapping[str, Any], terminal: Terminal
+    settings: Settings,
+    plan: DemoPlan,
+    given: Mapping[str, Any],
+    terminal: Terminal,
+    *,
+    tests: bool = True,
 ) -> dict[str, Any]:
     """Simulate, turn, serve, judge; `plan.turns` times.
 
@@ -100,6 +104,7 @@ def run_loop(
         plan: sizes and seed.
         given: dbt vars beside the log's.
         terminal: where to say what happens.
+        tests: run dbt's tests and Great Expectations in the first turn.
 
     Returns:
         `production_ndcg`, `propensities` (true, by rank) and `turns`, one entry each.
@@ -145,8 +150,8 @@ def run_loop(
             terminal,
             seed=plan.seed,
             at=clock.midnight,
-            tests=number == 1,
-            gates=number == 1,
+            tests=tests and number == 1,
+            gates=tests and number == 1,
             rebuild=number == 1,
         )
         challenger_ndcg = None
@@ -200,10 +205,8 @@ def _make_room(settings: Settings) -> None:
     if settings.database.exists() and not marker.exists():
         given = variables.remembered(settings)
         owned = any(given.get(name) for name in variables.PATH_VARS)
-        try:
+        with contextlib.suppress(FlywheelError):  # a warehouse may lack a registry
             owned = owned or bool(registry.state(settings).versions)
-        except FlywheelError:
-            pass  # a warehouse without a registry holds no models
         if owned:
             raise FlywheelError(
                 f"{settings.home} holds a warehouse of your own log; give the demo a folder of "
@@ -228,6 +231,7 @@ def _start_raw_clicks(home: Path, plan: DemoPlan) -> subprocess.Popen[bytes]:
         **os.environ,
         "FLYWHEEL_HOME": str(home),
         "FLYWHEEL_DB": str(home / "warehouse.duckdb"),
+        "PYTHONUNBUFFERED": "1",
     }
     with (home / "output.txt").open("wb") as output:
         return subprocess.Popen(
@@ -271,7 +275,7 @@ def _show(turned: Mapping[str, Any], raw: Mapping[str, Any], terminal: Terminal)
                 else "-",
                 mine["verdict"] or mine["status"],
                 f"{mine['champion_true_ndcg']:.4f}",
-                other["verdict"] or other["status"],
+                f"({other['verdict'] or other['status']})",
                 f"{other['champion_true_ndcg']:.4f}",
             )
         )
@@ -283,7 +287,7 @@ def _show(turned: Mapping[str, Any], raw: Mapping[str, Any], terminal: Terminal)
             ("offline delta [interval]", "left"),
             ("canary", "left"),
             ("flywheel", "right"),
-            ("canary, raw clicks", "left"),
+            ("(its canary)", "left"),
             ("raw clicks", "right"),
         ],
         rows,
@@ -296,7 +300,7 @@ def _show(turned: Mapping[str, Any], raw: Mapping[str, Any], terminal: Terminal)
 def _main(seed: str, turns: str) -> None:
     settings = load_settings()
     plan = DemoPlan(seed=int(seed), turns=int(turns))
-    turned = run_loop(settings, plan, RAW_CLICKS, Terminal())
+    turned = run_loop(settings, plan, RAW_CLICKS, Terminal(), tests=False)
     write_atomic(settings.home / "turns.json", json.dumps(turned, default=str).encode())
 
 

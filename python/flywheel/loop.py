@@ -271,7 +271,9 @@ def train(
             if left.state == registry.CHALLENGER and left.version != model.version:
                 registry.retire(settings, left.version, at=at, reason="never judged, superseded")
         registry.register(settings, model, at=at)
-        step.result = f"{model.version}, {model.best_round} trees, {len(model.feature_names)} features"
+        step.result = (
+            f"{model.version}, {model.best_round} trees, {len(model.feature_names)} features"
+        )
     return model.version
 
 
@@ -348,9 +350,7 @@ def _record(
         (number,) = connection.execute(
             "select coalesce(max(iteration), 0) + 1 from flywheel_state.iterations"
         ).fetchone()
-        fingerprint = connection.execute(
-            "select fingerprint from fct_training_manifest"
-        ).fetchone()
+        fingerprint = connection.execute("select fingerprint from fct_training_manifest").fetchone()
         connection.execute(
             "insert into flywheel_state.iterations values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [

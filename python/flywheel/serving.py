@@ -42,7 +42,8 @@ class Ranker:
         booster: the LightGBM model.
         features: names of the model's inputs, in the model's order.
         behavior_features: those of `features` that come from `behavior`, not from the caller.
-        behavior: columns `query`, `doc_id` and `behavior_features`; None if the model uses none.
+        behavior: columns `query` (null: the document under a query it was not shown for), `doc_id`
+            and `behavior_features`; None if the model uses none.
     """
 
     model_version: str
@@ -51,6 +52,7 @@ class Ranker:
     behavior_features: tuple[str, ...] = ()
     behavior: pa.Table | None = None
     _behavior_keys: pa.Array | None = field(init=False, repr=False, default=None)
+    _document_keys: pa.Array | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         """Check that the parts fit together, and index the behavioural features."""
@@ -66,7 +68,10 @@ class Ranker:
                 ("query", "doc_id", *self.behavior_features),
                 f"The behaviour features of model {self.model_version}",
             )
+            alone = pc.is_null(self.behavior["query"])
+            documents = pc.if_else(alone, _documents(self.behavior), None)
             object.__setattr__(self, "_behavior_keys", _keys(self.behavior))
+            object.__setattr__(self, "_document_keys", documents.combine_chunks())
 
     def score_table(self, table: FeatureTable) -> npt.NDArray[np.float64]:
         """Score every row of a feature table.
@@ -74,7 +79,8 @@ class Ranker:
         Args:
             table: columns `query`, `doc_id` and the model's features except the behavioural ones,
                 which are looked up by normalised query and document. A pair without behaviour
-                gets NaN, which LightGBM treats as missing.
+                has that of the document alone (the row whose query is null), and a document
+                without any gets NaN, which LightGBM treats as missing.
 
         Returns:
             One score a row, in the order of the rows; only the order within a query has meaning.
@@ -119,7 +125,10 @@ class Ranker:
         return pc.cast(rows["doc_id"], pa.string()).take(pa.array(best_first)).to_pylist()
 
     def _behavior_positions(self, rows: pa.Table) -> pa.Array:
-        return pc.index_in(_keys(rows), value_set=self._behavior_keys)
+        """Row of `behavior` for each row: of the pair, else of the document alone, else null."""
+        pairs = pc.index_in(_keys(rows), value_set=self._behavior_keys, skip_nulls=True)
+        alone = pc.index_in(_documents(rows), value_set=self._document_keys, skip_nulls=True)
+        return pc.coalesce(pairs, alone.combine_chunks())
 
 
 @dataclass(frozen=True)
@@ -335,10 +344,14 @@ def _require(table: pa.Table, names: Iterable[str], what: str) -> None:
 def _keys(table: pa.Table) -> pa.Array:
     keys = pc.binary_join_element_wise(
         normalize_queries(table["query"]),
-        pc.cast(table["doc_id"], pa.string()).combine_chunks(),
+        _documents(table).combine_chunks(),
         _SEPARATOR,
     )
     return keys.combine_chunks() if isinstance(keys, pa.ChunkedArray) else keys
+
+
+def _documents(table: pa.Table) -> pa.ChunkedArray:
+    return pc.cast(table["doc_id"], pa.string())
 
 
 def _numbers(values: pa.Array | pa.ChunkedArray, name: str) -> npt.NDArray[np.float64]:

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
-Tick = Callable[[int, int, str], None]
+Tick = Callable[..., None]  # (done, in all, label)
 
 
 class Step:
@@ -28,14 +28,16 @@ class Terminal:
     def __init__(self, *, quiet: bool = False) -> None:
         """Write to standard output, or nowhere when quiet."""
         self.quiet = quiet
-        self.console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+        # Into a file or a pipe, a table takes the width it needs.
+        width = None if sys.stdout.isatty() else 200
+        self.console = Console(file=sys.stdout, highlight=False, soft_wrap=True, width=width)
 
     @contextmanager
     def step(self, title: str) -> Iterator[Step]:
         """Show that something is under way, and afterwards what came of it and how long it took."""
         started = time.monotonic()
         if self.quiet or not self.console.is_terminal:
-            step = Step(lambda done, total, label: None)
+            step = Step(lambda done, total, label="": None)
             yield step
         else:
             with Progress(
@@ -49,7 +51,7 @@ class Terminal:
             ) as progress:
                 task = progress.add_task(f"{title:<10}", total=None, label="")
                 step = Step(
-                    lambda done, total, label: progress.update(
+                    lambda done, total, label="": progress.update(
                         task, completed=done, total=total or None, label=label[:48]
                     )
                 )
@@ -73,9 +75,11 @@ class Terminal:
         """
         if self.quiet:
             return
-        table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+        table = Table(
+            title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0)
+        )
         for heading, justify in columns:
-            table.add_column(heading, justify="right" if justify == "right" else "left", no_wrap=True)
+            table.add_column(heading, justify="right" if justify == "right" else "left")
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
         self.console.print(table)

@@ -57,7 +57,9 @@ class Flywheel:
 
     def build(self, *, select: str = BEHAVIOR, **variables: Any) -> Run:
         """Run `dbt build` on the vars, and fail the test with its output if it fails."""
-        run = self.dbt("build", "--quiet", "--select", *select.split(), **variables)
+        # Tests that also read models outside the selection belong to another build.
+        selection = ("--indirect-selection", "cautious", "--select", *select.split())
+        run = self.dbt("build", "--quiet", *selection, **variables)
         assert run.status == 0, run.output
         return run
 

@@ -118,7 +118,10 @@ def write_training_set(
         )
         connection.execute(
             "create or replace table main_intermediate.int_serving_behavior as "
-            "select query, doc_id, bhv_click_rate from rows_made where bhv_click_rate is not null"
+            "select 'latest' as as_of, query, doc_id, bhv_click_rate from rows_made "
+            "where bhv_click_rate is not null "
+            "union all select 'latest', null, 'd7', 0.25 "
+            "union all select 'window_end', query, doc_id, 99 from rows_made"
         )
         connection.execute(
             "create or replace table fct_training_manifest (manifest_id varchar, "

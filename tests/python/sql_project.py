@@ -44,6 +44,7 @@ class SqlProject:
             "ref": lambda name: name,
             "source": lambda schema, name: name,
             "config": lambda **_: "",
+            "is_incremental": lambda: False,
             "return": self._return,
             "tojson": lambda value, sort_keys=False: json.dumps(value, sort_keys=sort_keys),
             "adapter": SimpleNamespace(dispatch=self._dispatch),
@@ -80,11 +81,11 @@ class SqlProject:
         for name in names:
             connection.execute(f"create or replace table {name} as {self.model(name)}")
 
-    def _var(self, name: str) -> Any:
-        return self._variables[name]
+    def _var(self, name: str, *default: Any) -> Any:
+        return self._variables.get(name, *default) if default else self._variables[name]
 
     def _dispatch(self, name: str, package: str = "") -> Any:
-        return self._environment.globals[f"default__{name}"]
+        return functools.partial(self.macro, f"default__{name}")
 
     @staticmethod
     def _return(value: Any) -> None:

@@ -1,5 +1,9 @@
 """Training and scoring: the estimator's algebra, determinism, the metric, files and errors."""
 
+import itertools
+import json
+import os
+import shutil
 from pathlib import Path
 
 import lightgbm as lgb
@@ -22,6 +26,7 @@ from flywheel.ranker.training import (
     neutral_ndcg,
     train,
 )
+from flywheel.serving import load_deployment
 from flywheel.settings import Settings
 from flywheel.warehouse import connect
 from ranker_fixtures import NOW, PROJECT, FakeModel, new_flywheel, write_training_set
@@ -30,18 +35,30 @@ QUICK = TrainingParameters(max_rounds=60, early_stopping_rounds=10, min_data_in_
 PRICE = "price (EUR)"
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    made = new_flywheel(tmp_path)
-    write_training_set(made)
-    return made
+@pytest.fixture(scope="module")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
+    """Homes to copy: one with a training set, one with a model registered besides."""
+    built = new_flywheel(tmp_path_factory.mktemp("built"))
+    write_training_set(built)
+    trained = copy_of(built.home, tmp_path_factory.mktemp("trained"))
+    model = train(trained, parameters=QUICK)
+    registry.register(trained, model, at=NOW)
+    return built.home, trained.home, model.version
+
+
+def copy_of(home: Path, folder: Path) -> Settings:
+    copy = shutil.copytree(home, folder / "home")
+    return Settings(project=PROJECT, home=copy, database=copy / "warehouse.duckdb")
 
 
 @pytest.fixture
-def registered(settings: Settings) -> tuple[Settings, str]:
-    model = train(settings, parameters=QUICK)
-    registry.register(settings, model, at=NOW)
-    return settings, model.version
+def settings(templates: tuple[Path, Path, str], tmp_path: Path) -> Settings:
+    return copy_of(templates[0], tmp_path)
+
+
+@pytest.fixture
+def registered(templates: tuple[Path, Path, str], tmp_path: Path) -> tuple[Settings, str]:
+    return copy_of(templates[1], tmp_path), templates[2]
 
 
 def execute(settings: Settings, sql: str) -> list[tuple]:
@@ -223,7 +240,7 @@ def test_metric_equals_the_mean_over_all_orders_of_the_tied_rows():
 
 
 def test_training_learns_the_known_order(settings: Settings):
-    seen: list[tuple[int, int, float | None]] = []
+    seen: list[tuple[int, int, str]] = []
     model = train(settings, parameters=QUICK, on_progress=lambda *a: seen.append(a))
     assert model.feature_names == ("f_a", f"f_{PRICE}", "bhv_click_rate")
     assert model.metrics["n_fit_groups"] == 90
@@ -235,7 +252,11 @@ def test_training_learns_the_known_order(settings: Settings):
     assert model.metrics["validation_ndcg_at_10_at_random"] == pytest.approx(chance)
     assert oracle > chance + 0.3
     assert model.metrics["validation_ndcg_at_10"] > oracle - 0.1
-    assert seen[0][:2] == (1, 60) and seen[-1][0] <= 60 and seen[0][2] is not None
+    assert (
+        seen[0][:2] == (1, 60)
+        and seen[-1][0] <= 60
+        and seen[0][2].startswith("validation nDCG@10 0.")
+    )
     assert model.best_round <= len(seen)
     booster = lgb.Booster(model_str=model.text)
     grid = np.array([[1.0, 1.0, np.nan], [1.8, 0.2, np.nan], [0.2, 1.8, np.nan]])
@@ -247,11 +268,12 @@ def test_training_learns_the_known_order(settings: Settings):
 def test_same_input_gives_the_same_bytes(settings: Settings, tmp_path: Path):
     one = train(settings, parameters=QUICK)
     again = train(settings, parameters=QUICK)
-    single = train(
-        settings, parameters=TrainingParameters(**{**QUICK.declared(), "num_threads": 1})
+    single, double = (
+        train(settings, parameters=TrainingParameters(**{**QUICK.declared(), "num_threads": n}))
+        for n in (1, 2)
     )
-    assert one.text == again.text == single.text
-    assert one.version == again.version == single.version
+    assert one.text == again.text == single.text == double.text
+    assert one.version == again.version == single.version == double.version
     assert one.version.startswith("v20260215-") and len(one.version) == 16
     # The table's physical order is not the rows' order.
     execute(
@@ -266,6 +288,11 @@ def test_same_input_gives_the_same_bytes(settings: Settings, tmp_path: Path):
             one.write_files(connection, tmp_path / name)
     for file in ("model.txt", "features.json", "behavior.parquet"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_threads_only_where_there_is_work_for_them():
+    assert training.threads_for(training.SMALL_TRAINING_SET - 1) == 1
+    assert training.threads_for(training.SMALL_TRAINING_SET) == os.cpu_count()
 
 
 def test_another_seed_parameter_or_row_gives_another_name(settings: Settings):
@@ -341,8 +368,9 @@ ROWS = "main_intermediate.int_training_rows"
         (f"delete from {ROWS}", NotTrainable, "no group"),
         (f"update {ROWS} set f_a=1, \"f_price (EUR)\"=1, bhv_click_rate=1", NotTrainable, "tells"),
         (f"alter table {ROWS} rename f_a to a; alter table {ROWS} rename \"f_price (EUR)\" to b;"
-         f"alter table {ROWS} rename bhv_click_rate to c", NotTrainable, "no feature column"),
+         f"alter table {ROWS} rename bhv_click_rate to c", NotTrainable, "no feature "),
         ("drop table fct_training_manifest", FlywheelError, "flywheel build"),
+        (f"drop table {ROWS}", FlywheelError, "no table .*int_training_rows; run `flywheel build"),
         ("delete from fct_training_manifest", FlywheelError, "flywheel build"),
     ],
 )  # fmt: skip
@@ -350,6 +378,12 @@ def test_broken_training_sets_are_refused(settings: Settings, damage: str, error
     execute(settings, damage)
     with pytest.raises(error, match=message):
         train(settings, parameters=QUICK)
+
+
+def test_a_feature_without_a_value_is_not_asked_for(settings: Settings):
+    execute(settings, f"alter table {ROWS} add column f_brand double")
+    execute(settings, f"update {ROWS} set bhv_click_rate = null")
+    assert train(settings, parameters=QUICK).feature_names == ("f_a", f"f_{PRICE}")
 
 
 def test_few_validation_groups_mean_no_early_stopping(settings: Settings):
@@ -399,9 +433,9 @@ def test_evaluation_scores_equal_the_model_and_replace_older_ones(registered, mo
         f"('{version}', 's-g0001', 'd0', -99), ('{version}', 'an older search', 'd0', 5), "
         "('another', 's-g0001', 'd0', 6)",
     )
-    done: list[tuple[int, int]] = []
+    done: list[tuple[int, int, str]] = []
     assert score_evaluation_rows(settings, version, on_progress=lambda *a: done.append(a)) == 960
-    assert done[-1] == (960, 960) and len(done) == 10
+    assert done[-1] == (960, 960, "rows") and len(done) == 10
     assert score_evaluation_rows(settings, version) == 960
     rows = execute(
         settings,
@@ -428,7 +462,7 @@ def test_a_failed_scoring_leaves_the_older_scores(registered, monkeypatch):
     before = execute(settings, "select * from flywheel_state.ranker_scores order by all")
     monkeypatch.setattr(scoring, "BATCH_ROWS", 100)
 
-    def fail(done: int, total: int) -> None:
+    def fail(done: int, total: int, label: str) -> None:
         if done > 300:
             raise KeyboardInterrupt
 
@@ -491,23 +525,76 @@ def test_scores_of_a_file_equal_those_of_the_warehouse(registered, tmp_path, mon
     np.testing.assert_array_equal(out["score"].to_numpy(), expected)
 
 
-def test_unknown_pairs_have_no_behavior_and_whole_numbers_are_numbers(registered, tmp_path):
+def test_unknown_pairs_have_what_is_known_of_the_document(registered, tmp_path):
     settings, version = registered
+    booster = lgb.Booster(model_file=settings.models / version / "model.txt")
+    # A document for which it matters whether d7's behaviour, 0.25 in the snapshot, is known.
+    a, price = next(
+        (a / 10, price / 10)
+        for a, price in itertools.product(range(20), range(20))
+        if np.ptp(booster.predict([[a / 10, price / 10, b] for b in (0.25, np.nan)])) > 0
+    )
     source = pa.table(
         {
-            "query": ["never seen", "never seen"],
-            "doc_id": pa.array([17, 18]),
-            "a": pa.array([1, 0]),
-            PRICE: pa.array([True, False]),
+            "query": ["never seen"] * 3,
+            "doc_id": ["17", "d6", "d7"],
+            "a": [1.0, 0.0, a],
+            PRICE: [1.0, 0.0, price],
         }
     )
     pq.write_table(source, tmp_path / "in.parquet")
     score_file(settings, tmp_path / "in.parquet", tmp_path / "out.parquet", version)
     out = pq.read_table(tmp_path / "out.parquet")
-    booster = lgb.Booster(model_file=settings.models / version / "model.txt")
-    expected = booster.predict(np.array([[1.0, 1.0, np.nan], [0.0, 0.0, np.nan]]))
+    expected = booster.predict(np.array([[1, 1, np.nan], [0, 0, np.nan], [a, price, 0.25]]))
     np.testing.assert_array_equal(out["score"].to_numpy(), expected)
-    assert out["doc_id"].to_pylist() == ["17", "18"]
+
+
+def test_document_identifiers_may_be_numbers(registered, tmp_path):
+    settings, version = registered
+    source = pa.table({"query": ["q"], "doc_id": [17], "a": [1], PRICE: [True]})
+    pq.write_table(source, tmp_path / "in.parquet")
+    score_file(settings, tmp_path / "in.parquet", tmp_path / "out.parquet", version)
+    assert pq.read_table(tmp_path / "out.parquet")["doc_id"].to_pylist() == ["17"]
+
+
+def test_features_are_in_an_order_of_their_own():
+    features = FeatureList.of_columns(
+        ["row_order", "bhv_b", "f_price", "f_f_01", "f_bhv_b", "behavior_known_on", "bhv_a"]
+    )
+    assert features.names == ("f_bhv_b", "f_f_01", "f_price", "bhv_a", "bhv_b")
+    assert json.loads(features.to_json("v1"))["behavior_features"] == ["bhv_a", "bhv_b"]
+    assert FeatureList.from_json(features.to_json("v1")) == features
+
+
+@pytest.mark.parametrize(
+    ("present", "expected"),
+    [
+        (["a", "f_a"], {"f_a": "a", "f_f_a": "f_a"}),  # the user's own names
+        (["f_a", "f_f_a"], {"f_a": "f_a", "f_f_a": "f_f_a"}),  # a table of the warehouse
+    ],
+)
+def test_a_column_is_never_taken_for_its_namesake(present, expected):
+    model = scoring.LoadedModel("v1", None, FeatureList(("f_a", "f_f_a")), Path())
+    schema = pa.schema([(n, pa.string()) for n in ("query", "doc_id")])
+    for name in present:
+        schema = schema.append(pa.field(name, pa.float64()))
+    columns = scoring._source_columns(schema, model, Path("x"))
+    assert {k: v for k, v in columns.items() if k.startswith("f_")} == expected
+
+
+def test_the_reference_reader_serves_the_same_scores(registered, tmp_path):
+    settings, version = registered
+    registry.start_canary(settings, version, 0.5, at=NOW)
+    ranker = load_deployment(settings.deployment_manifest).canary.ranker
+    table = evaluation_table(settings).select(["query", "doc_id", "f_a", "f_price (EUR)"])
+    source = table.rename_columns(["query", "doc_id", "a", PRICE])
+    unknown = {"query": ["never seen"] * 2, "doc_id": ["d7", "17"], "a": [1.8, 1.8], PRICE: [0, 0]}
+    more = pa.concat_tables([source, pa.table(unknown).cast(source.schema)])
+    pq.write_table(more, tmp_path / "in.parquet")
+    score_file(settings, tmp_path / "in.parquet", tmp_path / "out.parquet", version)
+    out = pq.read_table(tmp_path / "out.parquet")
+    assert out["doc_id"].to_pylist()[-1] == "17"
+    np.testing.assert_array_equal(ranker.score_table(more), out["score"].to_numpy())
 
 
 def test_an_empty_file_gives_an_empty_file(registered, tmp_path):

@@ -4,6 +4,7 @@ import html
 import json
 import math
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -22,8 +23,10 @@ from flywheel.validation import (
     load_suites,
     validate,
 )
+from flywheel.validation.suites import SUITES
 
-HOSTILE = "<script>alert(1)</script>"
+# The second tag is one that no page uses, so that a single unescaped copy shows.
+HOSTILE = "<script>alert(1)</script><u>"
 
 # Two hundred searches of twenty visitors in forty sessions of five searches; the last two sessions
 # are a bot's. Five documents a search; the document at rank 1 + (search % 7) is clicked, so two
@@ -149,6 +152,23 @@ select
 from (values ('power_law', 0.6), ('ipf', 0.7)) as estimators (estimator, alpha)
 cross join range(1, 6) as ranks (rank);
 
+create table main.fct_weak_labels as
+select
+    query,
+    doc_id,
+    timestamp '2026-01-01' as window_start,
+    timestamp '2026-01-04' as window_end,
+    cast(max(clicked) as double) as label,
+    cast(count(*) as double) as weight,
+    '{{}}' as votes,
+    sum(clicked) / count(*) as naive_ctr,
+    sum(clicked * power(rank, 0.6)) / count(*) as ips_ctr,
+    count(*) as n_impressions,
+    sum(clicked) as n_clicks
+from main.fct_impressions
+where searched_at < timestamp '2026-01-04'
+group by query, doc_id;
+
 create table main.fct_training_pairs as
 select
     query,
@@ -200,6 +220,12 @@ select
     (select count(*) from main.fct_training_groups) as n_rows,
     'abc' as fingerprint,
     '{{}}' as vars,
+    cast(0 as bigint) as n_shared_searches,
+    cast(0 as bigint) as n_pairs_with_positive_as_negative,
+    cast(0 as bigint) as n_rows_with_later_features,
+    timestamp '2026-01-03 23:30' as last_training_search_at,
+    timestamp '2026-01-03 23:30:09' as last_training_click_at,
+    true as is_leak_free,
     true as is_trainable,
     cast(null as varchar) as not_trainable_reason;
 """
@@ -419,6 +445,23 @@ STOPS = [
         "1",
     ),
     corruption(
+        "a leak was counted",
+        "training",
+        "update fct_training_manifest set n_shared_searches = 3",
+        "fct_training_manifest",
+        "is_leak_free",
+        "n_shared_searches 3",
+    ),
+    corruption(
+        "more clicks than impressions",
+        "training",
+        "update fct_weak_labels set n_clicks = n_impressions + 1 "
+        "where query = 'red shoes 1' and doc_id = 'd1'",
+        "fct_weak_labels",
+        "n_impressions, n_clicks",
+        "1 of 50 rows (2 %)",
+    ),
+    corruption(
         "trainable without pairs",
         "training",
         "delete from fct_training_pairs",
@@ -481,23 +524,34 @@ def test_progress_counts_up_to_the_end(clean_run):
 @pytest.mark.parametrize("broken", STOPS)
 def test_one_corruption_shuts_its_gate(broken, settings):
     change(settings, broken.sql)
+    # The table's own suite only, for speed; the whole gate judges the same rules.
+    folder = settings.project / "suites"
+    (folder / broken.gate).mkdir(parents=True)
+    shutil.copy(SUITES / broken.gate / f"{broken.table}.yml", folder / broken.gate)
     with pytest.raises(ValidationFailed) as raised:
-        validate(settings, gates=[broken.gate])
+        validate(settings, gates=[broken.gate], suites_folder=folder)
+    named = [stop for stop in raised.value.report.stops if stop.column == broken.column]
+    assert named, str(raised.value)
+    stop = named[0]
+    assert broken.observed in (stop.error or stop.observed)
     message = str(raised.value)
-    assert message.startswith(f"The {broken.gate} gate is shut: table ")
-    assert "\n" not in message
-    named = [
-        stop
-        for stop in raised.value.report.stops
-        if (stop.table, stop.column) == (broken.table, broken.column)
-    ]
-    assert named, [stop.sentence for stop in raised.value.report.stops]
-    assert any(broken.observed in (stop.error or stop.observed) for stop in named)
+    assert message.startswith(f"The {broken.gate} gate is shut: table {broken.table}")
     assert str(settings.home / "data_docs" / "index.html") in message
-    for stop in named:
-        assert stop.table in stop.sentence
-        assert stop.expectation in stop.sentence
-        assert all(column in stop.sentence for column in stop.columns)
+    assert "\n" not in message
+    for word in (stop.table, stop.expectation, *stop.columns):
+        assert word in stop.sentence
+
+
+def test_the_whole_gate_names_the_first_of_several_stops(settings):
+    change(settings, "update fct_searches set is_bot = null where search_id = 's5'")
+    change(settings, "update fct_sessions set is_success = null, is_bot = null")
+    with pytest.raises(
+        ValidationFailed,
+        match=r"^The behavior gate is shut: table fct_searches, column is_bot: "
+        r"expect_column_values_to_not_be_null \(never null\) fails with 1 of 200 rows \(0.5 %\): "
+        r"an unknown agent .* \(and 2 more\); open .*index\.html .* validate again\.$",
+    ):
+        validate(settings, gates=["behavior"])
 
 
 def test_warning_is_told_and_shuts_nothing(settings):
@@ -512,6 +566,8 @@ def test_warning_is_told_and_shuts_nothing(settings):
     assert set(told) == {("fct_searches", "is_bot")}
     # 199 of the 200 searches.
     assert "bot_share 0.995" in told["fct_searches", "is_bot"].observed
+    n_rules = len(report.results)
+    assert report.sentence().startswith(f"{n_rules - 1} of {n_rules} expectations hold, 1 to look")
     assert "warn" in report.data_docs.read_text()
 
 
@@ -534,6 +590,7 @@ def test_untrainable_log_skips_its_empty_tables(settings):
     )
     report = validate(settings, gates=["training"])
     assert {skip.table for skip in report.skipped} == {"fct_training_pairs", "fct_training_groups"}
+    assert "fct_weak_labels" in {result.table for result in report.results}
     assert "fct_position_propensities" in {result.table for result in report.results}
     (warning,) = report.warnings
     assert "too few clicks" in warning.observed
@@ -567,6 +624,7 @@ def test_data_docs_escape_what_users_typed_and_run_no_code(settings):
         assert html.escape(HOSTILE) in pages[path]
     for text in pages.values():
         assert "<script" not in text.lower()
+        assert "<u>" not in text
         assert not re.search(r'(src|href)="https?://', text)
         assert text.count("Content-Security-Policy") == 1
 

@@ -108,7 +108,8 @@ def write_parquet(path: Path, select: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
-        connection.execute(f"copy ({select}) to '{path}' (format parquet)")
+        target = str(path).replace("'", "''")
+        connection.execute(f"copy ({select}) to '{target}' (format parquet)")
     return path
 
 

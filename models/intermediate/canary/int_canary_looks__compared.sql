@@ -6,13 +6,10 @@
 {% set n_star = var('canary_planned_users') %}
 
 with metrics as (
-
     select * from {{ ref('fct_canary_metrics') }}
-
 ),
 
 paired as (
-
     select
         champion.deployment_id,
         champion.look,
@@ -26,16 +23,15 @@ paired as (
         sqrt(power(champion.std_error, 2) + power(canary.std_error, 2)) as std_error
     from metrics as champion
     inner join metrics as canary
-        on champion.deployment_id = canary.deployment_id
-        and champion.look = canary.look
-        and champion.metric = canary.metric
+        on
+            champion.deployment_id = canary.deployment_id
+            and champion.look = canary.look
+            and champion.metric = canary.metric
     where champion.variant = 'champion' and canary.variant = 'canary'
-
 ),
 
 {# No spread at all among the users is no evidence of a tight interval, but of too few users. #}
 spread as (
-
     select
         deployment_id,
         look,
@@ -49,17 +45,14 @@ spread as (
         nullif(std_error, 0) as std_error,
         n_champion_users + n_canary_users as n_users
     from paired
-
 ),
 
 widths as (
-
     select
         *,
         {{ confidence_sequence_halfwidth('std_error', 'n_users', alpha, n_star) }} as halfwidth,
         {{ e_value('delta', 'std_error', 'n_users', alpha, n_star) }} as e_value
     from spread
-
 )
 
 select

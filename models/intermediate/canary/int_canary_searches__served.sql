@@ -1,32 +1,52 @@
 with deployments as (
-
     select * from {{ source('flywheel_state', 'deployments') }}
-
 ),
 
 searches as (
-
     select * from {{ ref('fct_searches') }}
     where not is_bot
+),
 
+{#
+    The model that answered is what the user saw; the logged variant is only what was meant, and
+    stands in where no model is named. A champion that is the logged order is the search engine as
+    it was, which may name neither.
+#}
+versions as (
+    select
+        deployments.*,
+        searches.search_id,
+        searches.session_id,
+        searches.user_id,
+        searches.searched_at,
+        searches.variant,
+        searches.n_clicks,
+        coalesce(
+            searches.model_version,
+            case
+                when searches.variant = 'canary' then deployments.challenger_version
+                when searches.variant = 'champion' then deployments.champion_version
+                when searches.variant is null and deployments.champion_version = 'logged'
+                    then 'logged'
+            end
+        ) as served_version
+    from deployments
+    inner join searches
+        on
+            searches.searched_at >= deployments.started_at
+            and (searches.searched_at < deployments.ended_at or deployments.ended_at is null)
 )
 
 select
-    deployments.deployment_id,
-    searches.search_id,
-    searches.session_id,
-    searches.user_id,
-    searches.searched_at,
-    cast(searches.searched_at as date) as search_date,
-    {# The model that answered is what the user saw; the logged variant is only what was meant. #}
-    case
-        when searches.model_version = deployments.challenger_version then 'canary'
-        else 'champion'
-    end as served_variant,
-    searches.variant as logged_variant,
-    searches.n_clicks > 0 as is_clicked
-from deployments
-inner join searches
-    on searches.searched_at >= deployments.started_at
-    and (searches.searched_at < deployments.ended_at or deployments.ended_at is null)
-    and searches.model_version in (deployments.champion_version, deployments.challenger_version)
+    deployment_id,
+    search_id,
+    session_id,
+    user_id,
+    searched_at,
+    cast(searched_at as date) as search_date,
+    case when served_version = challenger_version then 'canary' else 'champion' end
+        as served_variant,
+    variant as logged_variant,
+    n_clicks > 0 as is_clicked
+from versions
+where served_version in (champion_version, challenger_version)

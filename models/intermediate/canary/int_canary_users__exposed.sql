@@ -1,17 +1,12 @@
 with deployments as (
-
     select * from {{ source('flywheel_state', 'deployments') }}
-
 ),
 
 searches as (
-
     select * from {{ ref('int_canary_searches__served') }}
-
 ),
 
 users as (
-
     select
         deployment_id,
         user_id,
@@ -22,11 +17,9 @@ users as (
         min(case when logged_variant = 'canary' then searched_at end) as canary_logged_at
     from searches
     group by deployment_id, user_id
-
 ),
 
 bucketed as (
-
     select
         users.*,
         {{ assignment_bucket('deployments.salt', 'users.user_id') }} as bucket,
@@ -34,16 +27,13 @@ bucketed as (
     from users
     inner join deployments
         on users.deployment_id = deployments.deployment_id
-
 ),
 
 assigned as (
-
     select
         *,
         case when bucket < canary_buckets then 'canary' else 'champion' end as assigned_variant
     from bucketed
-
 ),
 
 {#
@@ -52,7 +42,6 @@ assigned as (
     least() skips nulls: either of the two is enough.
 #}
 dated as (
-
     select
         *,
         case assigned_variant
@@ -64,7 +53,6 @@ dated as (
                 then cast(greatest(champion_served_at, canary_served_at) as date)
         end as mixed_date
     from assigned
-
 )
 
 select

@@ -10,41 +10,30 @@
 ) }}
 
 with evaluations as (
-
     select * from {{ source('flywheel_state', 'evaluations') }}
     {% if is_incremental() %}
     where evaluation_id not in (select evaluation_id from {{ this }})
     {% endif %}
-
 ),
 
 searches as (
-
     select * from {{ ref('fct_searches') }}
-
 ),
 
 impressions as (
-
     select * from {{ ref('fct_impressions') }}
-
 ),
 
 propensities as (
-
     select * from {{ ref('fct_position_propensities') }}
     where is_active
-
 ),
 
 scores as (
-
     select * from {{ ref('fct_ranker_scores') }}
-
 ),
 
 sides as (
-
     select
         evaluation_id,
         'challenger' as side,
@@ -58,7 +47,6 @@ sides as (
         'champion' as side,
         champion_version as model_version
     from evaluations
-
 ),
 
 {#
@@ -67,26 +55,24 @@ sides as (
     the draw is not always logged), and those a canary model served.
 #}
 candidates as (
-
     select
         evaluations.evaluation_id,
         searches.search_id,
         searches.user_id
     from evaluations
     inner join searches
-        on searches.searched_at >= evaluations.window_start
-        and searches.searched_at < evaluations.window_end
+        on
+            searches.searched_at >= evaluations.window_start
+            and searches.searched_at < evaluations.window_end
     where
         not searches.is_bot
         and (
             (evaluations.champion_version <> 'logged' and evaluations.model_version <> 'logged')
             or (not searches.is_randomised and coalesce(searches.variant, 'champion') <> 'canary')
         )
-
 ),
 
 documents as (
-
     select
         candidates.evaluation_id,
         candidates.search_id,
@@ -103,13 +89,12 @@ documents as (
     inner join impressions
         on candidates.search_id = impressions.search_id
     left join propensities
-        on impressions.propensity_context = propensities.context
-        and impressions.rank = propensities.rank
-
+        on
+            impressions.propensity_context = propensities.context
+            and impressions.rank = propensities.rank
 ),
 
 side_documents as (
-
     select
         documents.*,
         sides.side,
@@ -122,22 +107,20 @@ side_documents as (
     inner join sides
         on documents.evaluation_id = sides.evaluation_id
     left join scores
-        on sides.model_version = scores.model_version
-        and documents.search_id = scores.search_id
-        and documents.doc_id = scores.doc_id
-
+        on
+            sides.model_version = scores.model_version
+            and documents.search_id = scores.search_id
+            and documents.doc_id = scores.doc_id
 ),
 
 {# A search counts only where both models ranked everything in it: the comparison is paired. #}
 complete_searches as (
-
     select
         evaluation_id,
         search_id
     from side_documents
     group by evaluation_id, search_id
     having count(*) = count(score)
-
 ),
 
 {#
@@ -145,7 +128,6 @@ complete_searches as (
     to whichever model cannot tell the documents apart.
 #}
 ranked as (
-
     select
         side_documents.*,
         row_number() over (
@@ -166,24 +148,21 @@ ranked as (
         ) as ideal_rank
     from side_documents
     inner join complete_searches
-        on side_documents.evaluation_id = complete_searches.evaluation_id
-        and side_documents.search_id = complete_searches.search_id
-
+        on
+            side_documents.evaluation_id = complete_searches.evaluation_id
+            and side_documents.search_id = complete_searches.search_id
 ),
 
 discounted as (
-
     select
         *,
         {{ rank_discount('model_rank') }} as model_discount,
         {{ rank_discount('ideal_rank') }} as ideal_discount,
         {{ ratio(1, 'model_rank') }} as reciprocal_rank
     from ranked
-
 ),
 
 summed as (
-
     select
         evaluation_id,
         side,
@@ -192,6 +171,7 @@ summed as (
         user_id,
         cast(count(*) as integer) as n_documents,
         cast(sum(clicked) as integer) as n_clicks,
+        cast(count(case when clicked = 1 then click_weight end) as integer) as n_weighted_clicks,
         sum(clicked * model_discount) as dcg,
         sum(clicked * ideal_discount) as ideal_dcg,
         max(clicked * reciprocal_rank) as reciprocal_rank,
@@ -202,7 +182,6 @@ summed as (
         sum(click_weight * reciprocal_rank) as ips_reciprocal_rank
     from discounted
     group by evaluation_id, side, model_version, search_id, user_id
-
 )
 
 select * from summed

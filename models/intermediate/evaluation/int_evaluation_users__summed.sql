@@ -1,7 +1,5 @@
 with searches as (
-
     select * from {{ ref('int_evaluation_searches__scored') }}
-
 )
 
 select

@@ -3,19 +3,14 @@
 {% set max_days = var('canary_max_days') %}
 
 with checks as (
-
     select * from {{ ref('int_canary_looks__verified') }}
-
 ),
 
 comparisons as (
-
     select * from {{ ref('int_canary_looks__compared') }}
-
 ),
 
 looks as (
-
     select
         checks.*,
         ctr.champion_value as ctr_champion,
@@ -32,19 +27,19 @@ looks as (
         success.e_value as success_e_value
     from checks
     inner join comparisons as ctr
-        on checks.deployment_id = ctr.deployment_id
-        and checks.look = ctr.look
-        and ctr.metric = 'ctr'
+        on
+            checks.deployment_id = ctr.deployment_id
+            and checks.look = ctr.look
+            and ctr.metric = 'ctr'
     inner join comparisons as success
-        on checks.deployment_id = success.deployment_id
-        and checks.look = success.look
-        and success.metric = 'session_success'
-
+        on
+            checks.deployment_id = success.deployment_id
+            and checks.look = success.look
+            and success.metric = 'session_success'
 ),
 
 {# Each question is answered once, never null, so that the chain below reads like the rule. #}
 answers as (
-
     select
         *,
         coalesce(srm_p < {{ var('srm_alpha') }}, false) as is_split_wrong,
@@ -54,7 +49,6 @@ answers as (
         coalesce(ctr_ci_low > 0, false) as is_ctr_better,
         coalesce(success_ci_low > 0, false) as is_success_better
     from looks
-
 ),
 
 {#
@@ -62,7 +56,6 @@ answers as (
     promotion waits for canary_min_days; harm is not made to wait.
 #}
 ruled as (
-
     select
         *,
         case
@@ -76,11 +69,9 @@ ruled as (
             else 'open'
         end as rule
     from answers
-
 ),
 
 decided as (
-
     select
         *,
         case
@@ -96,11 +87,9 @@ decided as (
             else 'ctr'
         end as metric
     from ruled
-
 ),
 
 deciding as (
-
     select
         *,
         case metric when 'ctr' then 'CTR' else 'Session success' end as metric_label,
@@ -116,11 +105,9 @@ deciding as (
             order by look
         ) as look_of_kind
     from decided
-
 ),
 
 worded as (
-
     select
         *,
         coalesce(
@@ -134,11 +121,9 @@ worded as (
         cast(n_champion_users as varchar) || ' champion and '
         || cast(n_canary_users as varchar) || ' canary users' as users_label
     from deciding
-
 ),
 
 reasoned as (
-
     select
         *,
         case rule
@@ -174,7 +159,6 @@ reasoned as (
             else ''
         end as reason
     from worded
-
 )
 
 select

@@ -1,43 +1,32 @@
 with searches as (
-
     select * from {{ ref('int_canary_searches__served') }}
-
 ),
 
 users as (
-
     select * from {{ ref('int_canary_users__exposed') }}
-
 ),
 
 user_days as (
-
     select * from {{ ref('int_canary_user_days__counted') }}
-
 ),
 
 days as (
-
     select distinct
         deployment_id,
         search_date as look_date
     from searches
-
 ),
 
 looks as (
-
     select
         deployment_id,
         look_date,
         row_number() over (partition by deployment_id order by look_date) as look
     from days
-
 ),
 
 {# An arm without traffic must stand there with 0 users, not be missing. #}
 cells as (
-
     select
         looks.*,
         variants.variant,
@@ -45,11 +34,9 @@ cells as (
     from looks
     cross join (select 'champion' as variant union all select 'canary' as variant) as variants
     cross join (select 'ctr' as metric union all select 'session_success' as metric) as metrics
-
 ),
 
 user_totals as (
-
     select
         looks.deployment_id,
         looks.look_date,
@@ -60,19 +47,19 @@ user_totals as (
         cast(sum(user_days.denominator) as double) as d
     from looks
     inner join user_days
-        on looks.deployment_id = user_days.deployment_id
-        and looks.look_date >= user_days.activity_date
+        on
+            looks.deployment_id = user_days.deployment_id
+            and looks.look_date >= user_days.activity_date
     inner join users
-        on user_days.deployment_id = users.deployment_id
-        and user_days.user_id = users.user_id
-        and (looks.look_date < users.mixed_date or users.mixed_date is null)
+        on
+            user_days.deployment_id = users.deployment_id
+            and user_days.user_id = users.user_id
+            and (looks.look_date < users.mixed_date or users.mixed_date is null)
     group by
         looks.deployment_id, looks.look_date, users.variant, user_days.metric, user_days.user_id
-
 ),
 
 arms as (
-
     select
         deployment_id,
         look_date,
@@ -86,7 +73,6 @@ arms as (
         sum(y * d) as sum_yd
     from user_totals
     group by deployment_id, look_date, variant, metric
-
 )
 
 select
@@ -109,7 +95,8 @@ select
     ) as std_error
 from cells
 left join arms
-    on cells.deployment_id = arms.deployment_id
-    and cells.look_date = arms.look_date
-    and cells.variant = arms.variant
-    and cells.metric = arms.metric
+    on
+        cells.deployment_id = arms.deployment_id
+        and cells.look_date = arms.look_date
+        and cells.variant = arms.variant
+        and cells.metric = arms.metric

@@ -17,96 +17,91 @@
 {% set tail = (1 - var('confidence_level')) / 2 %}
 
 with evaluations as (
-
     select * from {{ source('flywheel_state', 'evaluations') }}
     {% if is_incremental() %}
     where evaluation_id not in (select evaluation_id from {{ this }} where n > 0)
     {% endif %}
-
 ),
 
 user_sums as (
-
     select user_sums.*
     from {{ ref('int_evaluation_users__summed') }} as user_sums
     inner join evaluations
         on user_sums.evaluation_id = evaluations.evaluation_id
-
 ),
 
-users as (
-
-    select distinct user_id from user_sums
-
+paired_sums as (
+    select
+        challenger.evaluation_id,
+        challenger.user_id,
+        {% for column in sums %}
+        challenger.{{ column }} as challenger_{{ column }},
+        champion.{{ column }} as champion_{{ column }}{{ ',' if not loop.last }}
+        {% endfor %}
+    from user_sums as challenger
+    inner join user_sums as champion
+        on
+            challenger.evaluation_id = champion.evaluation_id
+            and challenger.user_id = champion.user_id
+    where challenger.side = 'challenger' and champion.side = 'champion'
 ),
 
 replicates as (
-
     select cast(id as integer) as replicate
     from range(0, {{ var('bootstrap_replicates') + 1 }}) as r(id)
-
 ),
 
 draws as (
-
     select
-        users.user_id,
+        paired_sums.*,
         replicates.replicate,
-        {{ hash_fraction("users.user_id || '-' || cast(replicates.replicate as varchar)") }} as draw
-    from users
+        {{ hash_fraction("paired_sums.user_id || '-' || cast(replicates.replicate as varchar)") }}
+            as draw
+    from paired_sums
     cross join replicates
-
 ),
 
 {#
     Users are resampled, not searches: one user's searches resemble each other. Both sides get the
     same weights, so the interval of the difference is a paired one. Replicate 0 is the estimate.
 #}
-weights as (
-
+weighted as (
     select
-        user_id,
-        replicate,
+        *,
         case when replicate = 0 then 1 else {{ poisson_weight('draw') }} end as weight
     from draws
-
 ),
 
 replicate_sums as (
-
     select
-        user_sums.evaluation_id,
-        user_sums.side,
-        weights.replicate,
+        evaluation_id,
+        replicate,
         {% for column in sums %}
-        sum(weights.weight * user_sums.{{ column }}) as {{ column }}{{ ',' if not loop.last }}
+        sum(weight * challenger_{{ column }}) as challenger_{{ column }},
+        sum(weight * champion_{{ column }}) as champion_{{ column }}{{ ',' if not loop.last }}
         {% endfor %}
-    from user_sums
-    inner join weights
-        on user_sums.user_id = weights.user_id
-    where weights.weight > 0
-    group by user_sums.evaluation_id, user_sums.side, weights.replicate
-
+    from weighted
+    group by evaluation_id, replicate
 ),
 
 replicate_metrics as (
-
     {% for metric in metrics %}
+    {% set outer = loop %}
+    {% for side in ('challenger', 'champion') %}
     select
         evaluation_id,
-        side,
+        '{{ side }}' as side,
         replicate,
         '{{ metric.metric }}' as metric,
-        {{ ratio(metric.numerator, metric.denominator) }} as value
+        {{ ratio(side ~ '_' ~ metric.numerator, side ~ '_' ~ metric.denominator) }} as value
     from replicate_sums
-    {{ 'union all' if not loop.last }}
+    {{ 'union all' if not (outer.last and loop.last) }}
     {% endfor %}
-
+    {% endfor %}
 ),
 
 {# The champion against itself has no difference to speak of: null, and so are its bounds. #}
 compared as (
-
     select
         measured.evaluation_id,
         measured.side,
@@ -116,15 +111,14 @@ compared as (
         case when measured.side = 'challenger' then measured.value - champion.value end as delta
     from replicate_metrics as measured
     inner join replicate_metrics as champion
-        on measured.evaluation_id = champion.evaluation_id
-        and measured.metric = champion.metric
-        and measured.replicate = champion.replicate
+        on
+            measured.evaluation_id = champion.evaluation_id
+            and measured.metric = champion.metric
+            and measured.replicate = champion.replicate
     where champion.side = 'champion'
-
 ),
 
 estimates as (
-
     select
         evaluation_id,
         side,
@@ -140,11 +134,9 @@ estimates as (
         {% endfor %}
     from compared
     group by evaluation_id, side, metric
-
 ),
 
 counts as (
-
     select
         evaluation_id,
         sum(n_searches) as n,
@@ -155,20 +147,16 @@ counts as (
     from user_sums
     where side = 'challenger'
     group by evaluation_id
-
 ),
 
 metric_names as (
-
     {% for metric in metrics %}
     select '{{ metric.metric }}' as metric
     {{ 'union all' if not loop.last }}
     {% endfor %}
-
 ),
 
 sides as (
-
     select
         evaluations.*,
         'challenger' as side,
@@ -183,12 +171,10 @@ sides as (
         champion_version as measured_version
     from evaluations
     where champion_version <> model_version
-
 ),
 
 {# An evaluation that found no search still answers, with nothing in the value. #}
 answered as (
-
     select
         sides.evaluation_id,
         sides.measured_version as model_version,
@@ -214,12 +200,12 @@ answered as (
     from sides
     cross join metric_names
     left join estimates
-        on sides.evaluation_id = estimates.evaluation_id
-        and sides.side = estimates.side
-        and metric_names.metric = estimates.metric
+        on
+            sides.evaluation_id = estimates.evaluation_id
+            and sides.side = estimates.side
+            and metric_names.metric = estimates.metric
     left join counts
         on sides.evaluation_id = counts.evaluation_id
-
 )
 
 select

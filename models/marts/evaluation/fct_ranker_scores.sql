@@ -1,9 +1,7 @@
 {{ config(materialized='view') }}
 
 with scores as (
-
     select * from {{ source('flywheel_state', 'ranker_scores') }}
-
 )
 
 select

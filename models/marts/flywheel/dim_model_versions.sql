@@ -1,18 +1,13 @@
 with model_versions as (
-
     select * from {{ source('flywheel_state', 'model_versions') }}
-
 ),
 
 registry_events as (
-
     select * from {{ source('flywheel_state', 'registry_events') }}
-
 ),
 
 {# The registry is a log: nothing is ever overwritten, and the last event is the state. #}
 numbered_events as (
-
     select
         *,
         row_number() over (
@@ -20,14 +15,11 @@ numbered_events as (
             order by event_at desc, event_id desc
         ) as recency
     from registry_events
-
 ),
 
 last_events as (
-
     select * from numbered_events
     where recency = 1
-
 )
 
 select

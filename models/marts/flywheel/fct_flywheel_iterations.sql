@@ -1,25 +1,18 @@
 with iterations as (
-
     select * from {{ source('flywheel_state', 'iterations') }}
-
 ),
 
 gate_rows as (
-
     select * from {{ ref('fct_offline_evaluations') }}
     where is_gate_metric
-
 ),
 
 decisions as (
-
     select * from {{ ref('fct_canary_decisions') }}
-
 ),
 
 {# The look that decided; while none has, the latest. #}
 numbered_decisions as (
-
     select
         *,
         row_number() over (
@@ -27,14 +20,11 @@ numbered_decisions as (
             order by case when is_final then 0 else 1 end, look desc
         ) as preference
     from decisions
-
 ),
 
 online as (
-
     select * from numbered_decisions
     where preference = 1
-
 )
 
 select
@@ -64,7 +54,8 @@ select
     cast(iterations.fingerprint as varchar) as fingerprint
 from iterations
 left join gate_rows
-    on iterations.evaluation_id = gate_rows.evaluation_id
-    and iterations.challenger_version = gate_rows.model_version
+    on
+        iterations.evaluation_id = gate_rows.evaluation_id
+        and iterations.challenger_version = gate_rows.model_version
 left join online
     on iterations.deployment_id = online.deployment_id

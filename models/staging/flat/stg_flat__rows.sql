@@ -75,7 +75,7 @@ judged as (
             when search_id is null then 'missing_search_id'
             when searched_at is null then 'missing_time'
             when {{ is_impossible_time('searched_at') }} then 'impossible_time'
-            when query is null or trim(query) = '' then 'missing_query'
+            when coalesce({{ normalize_query('query') }}, '') = '' then 'missing_query'
             when length(query) > {{ var('max_query_length') }} then 'query_too_long'
             when doc_id is null then 'missing_document'
             when rank_text is null then 'missing_rank'

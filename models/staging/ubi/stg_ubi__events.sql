@@ -43,7 +43,7 @@ final as (
         user_agent,
         ip_hash,
         device,
-        case when user_query is not null and trim(user_query) <> '' then user_query end as query,
+        case when {{ normalize_query('user_query') }} <> '' then user_query end as query,
         object_id as doc_id,
         ordinal,
         {# Some sources write the dwell only into the message ("... for 3.35 seconds"). #}

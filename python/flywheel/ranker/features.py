@@ -22,6 +22,7 @@ BEHAVIOR_PREFIX = "bhv_"
 TRAINING_TABLE = "main_intermediate.int_training_rows"
 EVALUATION_TABLE = "main_intermediate.int_evaluation_rows"
 SNAPSHOT_TABLE = "main_intermediate.int_serving_behavior"
+SNAPSHOT_MOMENT = "latest"
 FORMAT_VERSION = 1
 
 # DuckDB's spelling of the macro `normalize_query`: snapshots are keyed by the normalised query.
@@ -52,8 +53,13 @@ class FeatureList:
         """Those that come from the snapshot."""
         return tuple(n for n in self.names if n.startswith(BEHAVIOR_PREFIX))
 
+    @property
+    def given_names(self) -> dict[str, str]:
+        """What the user's own files call each of `user`: the warehouse puts `f_` before it."""
+        return {name: name.removeprefix(USER_PREFIX) for name in self.user}
+
     def to_json(self, version: str) -> str:
-        """Content of `features.json`."""
+        """Content of `features.json`; `behavior_features` come from `behavior.parquet`."""
         content = {
             "format_version": FORMAT_VERSION,
             "model_version": version,
@@ -122,13 +128,15 @@ def doubles(column: pa.Array) -> np.ndarray:
 def export_snapshot(
     connection: duckdb.DuckDBPyConnection, features: FeatureList, path: Path
 ) -> None:
-    """Write the behavioural features as of the training window's end.
+    """Write the newest behavioural features the log gives, to be served beside the model.
+
+    A row without a query holds what is known of a document under a query it was never shown for.
 
     Args:
         connection: the warehouse.
         features: only its behavioural columns are written.
-        path: Parquet file to make: query (normalised), doc_id, one double per feature; ordered,
-            so that the same table gives the same file.
+        path: Parquet file to make: query (normalised, or null), doc_id, one double per feature;
+            ordered, so that the same table gives the same file.
 
     Raises:
         FlywheelError: the snapshot lacks a feature the model was trained on.
@@ -141,7 +149,10 @@ def export_snapshot(
             "run `flywheel build` and train again."
         )
     if columns:
-        source = f"from {SNAPSHOT_TABLE} order by query, doc_id"
+        source = (
+            f"from {SNAPSHOT_TABLE} where as_of = '{SNAPSHOT_MOMENT}' "
+            "order by query nulls first, doc_id"
+        )
     else:
         source = "from (select null as query, null as doc_id) where false"
     target = str(path).replace("'", "''")

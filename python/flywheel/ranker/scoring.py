@@ -15,7 +15,6 @@ from flywheel.deployment import LOGGED_ORDER
 from flywheel.errors import FlywheelError
 from flywheel.files import atomic_path
 from flywheel.ranker.features import (
-    BEHAVIOR_PREFIX,
     EVALUATION_TABLE,
     NORMALIZED_QUERY,
     USER_PREFIX,
@@ -39,7 +38,7 @@ OUTPUT_SCHEMA = pa.schema(
     ]
 )
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class LoadedModel:
     features: FeatureList
     behavior: Path
 
-    def scores(self, batch: pa.RecordBatch, num_threads: int = 2) -> np.ndarray:
+    def scores(self, batch: pa.RecordBatch, num_threads: int = 1) -> np.ndarray:
         """Score a batch that holds the model's columns; a larger score ranks higher."""
         if not batch.num_rows:
             return np.empty(0)
@@ -95,7 +94,7 @@ def score_evaluation_rows(
     settings: Settings,
     version: str,
     *,
-    num_threads: int = 2,
+    num_threads: int = 1,
     on_progress: Progress | None = None,
 ) -> int:
     """Score the rows to be evaluated and write `flywheel_state.ranker_scores`.
@@ -106,7 +105,8 @@ def score_evaluation_rows(
         settings: names the warehouse.
         version: a registered model; 'logged' needs no scores, so nothing happens.
         num_threads: does not change the scores.
-        on_progress: called after every batch with rows done and rows in all.
+        on_progress: called after every batch with rows done, rows in all, and a
+            word for them.
 
     Returns:
         Rows written.
@@ -165,7 +165,7 @@ def score_evaluation_rows(
                 connection.unregister("scored")
                 done += batch.num_rows
                 if on_progress is not None:
-                    on_progress(done, total)
+                    on_progress(done, total, "rows")
             connection.commit()
         except BaseException:
             connection.rollback()
@@ -179,15 +179,14 @@ def score_file(
     out: Path,
     model: str = "champion",
     *,
-    num_threads: int = 2,
+    num_threads: int = 1,
     on_progress: Progress | None = None,
 ) -> int:
     """Score the documents of a Parquet file.
 
     The file holds query, doc_id and the user's features under their own names (or with the
-    prefix `f_`). Behavioural features come from the model's snapshot; a pair it does not know
-    has them missing, which the model was trained to take. `bhv_` columns in the file itself go
-    before the snapshot.
+    prefix `f_`). Behavioural features come from the model's snapshot; a document it does not
+    know has them missing, which the model was trained to take.
 
     Args:
         settings: names the warehouse and the home folder.
@@ -196,7 +195,8 @@ def score_file(
             It appears whole or not at all.
         model: a version, 'champion' or 'challenger'.
         num_threads: does not change the scores.
-        on_progress: called after every batch with rows done and rows in all.
+        on_progress: called after every batch with rows done, rows in all, and a
+            word for them.
 
     Returns:
         Rows written.
@@ -237,7 +237,7 @@ def score_file(
             )
             done += batch.num_rows
             if on_progress is not None:
-                on_progress(done, total)
+                on_progress(done, total, "rows")
     return done
 
 
@@ -262,16 +262,16 @@ def _source_columns(schema: pa.Schema, model: LoadedModel, path: Path) -> dict[s
             f"{path} has no column {' and no column '.join(keys)}; each row to score needs its "
             "query and its doc_id."
         )
+    given = model.features.given_names
+    if not set(given.values()) <= set(present) and set(given) <= set(present):
+        given = {name: name for name in given}  # a table of the warehouse
     columns = {"query": "query", "doc_id": "doc_id"}
     missing = []
-    for name in model.features.names:
-        own = name.removeprefix(USER_PREFIX)
-        if name in present:
-            columns[name] = name
-        elif name.startswith(USER_PREFIX) and own in present:
-            columns[name] = own
-        elif not name.startswith(BEHAVIOR_PREFIX):
-            missing.append(own)
+    for name, own in given.items():
+        if own in present or name in present:
+            columns[name] = own if own in present else name
+        else:
+            missing.append(name.removeprefix(USER_PREFIX))
     if missing:
         raise FlywheelError(
             f"{path} lacks the feature column{'s' if len(missing) > 1 else ''} "
@@ -339,10 +339,11 @@ def _load_snapshot(memory: duckdb.DuckDBPyConnection, model: LoadedModel) -> Non
 def _with_behavior(
     memory: duckdb.DuckDBPyConnection, batch: pa.RecordBatch, features: FeatureList
 ) -> pa.RecordBatch:
-    """Add the snapshot's columns to a batch, in the batch's order."""
-    own = set(batch.schema.names)
-    joined = [name for name in features.behavior if name not in own]
-    if not joined:
+    """Add the snapshot's columns to a batch, in the batch's order.
+
+    A document under a query it was never shown for has what is known of the document alone.
+    """
+    if not features.behavior:
         return batch
     keys = pa.table(
         {
@@ -352,13 +353,20 @@ def _with_behavior(
         }
     )
     memory.register("keys", keys)
+    known = ", ".join(
+        f"case when p.doc_id is not null then p.{quoted(name)} else d.{quoted(name)} end "
+        f"as {quoted(name)}"
+        for name in features.behavior
+    )
     found = memory.sql(
-        f"select {', '.join('b.' + quoted(name) for name in joined)} from keys as k "
-        f"left join behavior as b on b.query = {NORMALIZED_QUERY.format(column='k.query')} "
-        "and b.doc_id = k.doc_id order by k.row_number"
+        f"select {known} from keys as k "
+        f"left join behavior as p on p.query = {NORMALIZED_QUERY.format(column='k.query')} "
+        "and p.doc_id = k.doc_id "
+        "left join behavior as d on d.query is null and d.doc_id = k.doc_id "
+        "order by k.row_number"
     ).to_arrow_table()
     memory.unregister("keys")
-    return _combined(batch, found, joined)
+    return _combined(batch, found, features.behavior)
 
 
 def _combined(batch: pa.RecordBatch, found: pa.Table, names: Sequence[str]) -> pa.RecordBatch:

@@ -8,8 +8,9 @@ and a truncation level no shorter than the longest group (Joachims et al. 2017, 
 """
 
 import hashlib
+import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +28,7 @@ from flywheel.ranker.features import (
     doubles,
     export_snapshot,
     matrix_of,
+    quoted,
     select_features,
     table_columns,
 )
@@ -38,7 +40,8 @@ LONGEST_GROUP = 10_000  # LightGBM's kMaxPosition
 BATCH_ROWS = 100_000
 METRIC = "validation_ndcg_at_10"
 
-Progress = Callable[[int, int, float | None], None]
+Progress = Callable[[int, int, str], None]
+SMALL_TRAINING_SET = 1_000_000  # rows
 
 
 class NotTrainable(FlywheelError):  # noqa: N818 - it is an answer more than an error
@@ -58,7 +61,7 @@ class TrainingParameters:
         early_stopping_rounds: stop when the validation metric has not risen for so many trees.
         min_validation_groups: with fewer there is no early stopping.
         rounds_without_validation: trees in that case.
-        num_threads: does not change the model.
+        num_threads: does not change the model; 0 leaves it to the size of the training set.
     """
 
     learning_rate: float = 0.08
@@ -69,7 +72,7 @@ class TrainingParameters:
     early_stopping_rounds: int = 30
     min_validation_groups: int = 20
     rounds_without_validation: int = 100
-    num_threads: int = 2
+    num_threads: int = 0
 
     def declared(self) -> dict[str, Any]:
         """Those that the model depends on."""
@@ -175,7 +178,7 @@ def train(
         seed: of LightGBM.
         parameters: default: `TrainingParameters()`.
         on_progress: called after every tree with trees done, trees at most, and the validation
-            metric (None without validation).
+            metric in words (empty without validation).
 
     Raises:
         NotTrainable: the log does not hold enough; nothing is wrong with the set-up.
@@ -186,11 +189,18 @@ def train(
         manifest = _read_manifest(connection)
         if not manifest.is_trainable:
             raise NotTrainable(manifest.reason or "The training set is marked as not trainable.")
-        features = FeatureList.of_columns(table_columns(connection, TRAINING_TABLE))
+        columns = table_columns(connection, TRAINING_TABLE)
+        if not columns:
+            raise FlywheelError(
+                f"The warehouse has no table {TRAINING_TABLE}; run `flywheel build` first."
+            )
+        if not _count(connection, "fit"):
+            raise NotTrainable("The training set holds no group to fit on.")
+        features = known_features(connection, columns)
         if not features.names:
             raise NotTrainable(
-                f"{TRAINING_TABLE} has no feature column (f_… or bhv_…), so there is nothing to "
-                "tell documents apart by; name a features file with "
+                f"{TRAINING_TABLE} has no feature (f_… or bhv_…) with a number in it, so there is "
+                "nothing to tell documents apart by; name a features file with "
                 "`--var ranking_features=PATH`."
             )
         fit_rows, fit_groups = read_groups(connection, "fit", features)
@@ -201,8 +211,6 @@ def train(
             f"{TRAINING_TABLE} has group {shared[0]} in both splits, so the validation would be "
             "on rows the model has seen; build again."
         )
-    if not len(fit_rows.sizes):
-        raise NotTrainable("The training set holds no group to fit on.")
     digest = _digest(features, parameters, seed, manifest.fingerprint, fit_rows, validation_rows)
     fit = fit_booster(fit_rows, validation_rows, features, parameters, seed, on_progress)
     importance = fit.booster.feature_importance("gain", iteration=fit.best_round)
@@ -259,6 +267,7 @@ def fit_booster(
     rounds = parameters.max_rounds if validates else parameters.rounds_without_validation
     longest = int(fit_rows.sizes.max())
     options = lightgbm_options(parameters, longest, seed)
+    options["num_threads"] = parameters.num_threads or threads_for(len(fit_rows.labels))
     names = _model_names(features)
     training_set = _dataset(fit_rows, names, options)
     callbacks: list[Callable[..., None]] = []
@@ -281,6 +290,11 @@ def fit_booster(
     if validates:
         at_random = neutral_ndcg(np.zeros(len(validation_rows.labels)), validation_rows)
     return Fit(booster, best, max(history) if history else None, at_random)
+
+
+def threads_for(n_rows: int) -> int:
+    """Threads worth having: on few rows they wait for each other longer than they work."""
+    return 1 if n_rows < SMALL_TRAINING_SET else os.cpu_count() or 1
 
 
 def lightgbm_options(
@@ -344,6 +358,20 @@ def portable_text(booster: lgb.Booster, rounds: int) -> str:
     return head
 
 
+def known_features(connection: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> FeatureList:
+    """Features of the training rows that have a value in any of them.
+
+    A column of text, say, has none; a model that listed it would ask for it when it scores.
+    """
+    listed = FeatureList.of_columns(columns).names
+    if not listed:
+        return FeatureList(())
+    counts = connection.execute(
+        f"select {', '.join(f'count({quoted(name)})' for name in listed)} from {TRAINING_TABLE}"
+    ).fetchall()[0]
+    return FeatureList(tuple(name for name, n in zip(listed, counts, strict=True) if n))
+
+
 def read_groups(
     connection: duckdb.DuckDBPyConnection, split: str, features: FeatureList
 ) -> tuple[GroupedRows, set[str]]:
@@ -361,9 +389,7 @@ def read_groups(
         FlywheelError: a group's rows do not stand together, a group has not exactly one
             positive, or a weight is missing, not above 0, or differs within a group.
     """
-    count = connection.execute(
-        f"select count(*) from {TRAINING_TABLE} where split = ?", [split]
-    ).fetchall()[0][0]
+    count = _count(connection, split)
     matrix = np.empty((count, len(features.names)), dtype=np.float64)
     labels = np.empty(count, dtype=np.int8)
     weights = np.empty(count, dtype=np.float64)
@@ -398,6 +424,12 @@ def read_groups(
     if count:
         _check_groups(rows, names)
     return rows, groups
+
+
+def _count(connection: duckdb.DuckDBPyConnection, split: str) -> int:
+    return connection.execute(
+        f"select count(*) from {TRAINING_TABLE} where split = ?", [split]
+    ).fetchall()[0][0]
 
 
 def _check_groups(rows: GroupedRows, names: list[str]) -> None:
@@ -481,7 +513,8 @@ def _reporter(
             value = float(environment.evaluation_result_list[0][2])
             history.append(value)
         if on_progress is not None:
-            on_progress(environment.iteration + 1, rounds, value)
+            label = "" if value is None else f"validation nDCG@10 {value:.4f}"
+            on_progress(environment.iteration + 1, rounds, label)
 
     return report
 

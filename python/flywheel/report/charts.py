@@ -1,26 +1,19 @@
-"""The report's pictures: matplotlib figures, and their way into a page.
+"""The report's pictures, as matplotlib figures.
 
-Each drawing function takes plain rows and a `Layout` and returns a figure, so that the same picture
-exists at desk width, at phone width and as a file. Inside a page the figures become inline SVG with
-real text whose colours are CSS variables, which lets one picture serve a light and a dark page.
+Each function takes plain rows and a `Layout` and returns a figure, or None where there is nothing
+to draw, so that the same picture exists at desk width, at phone width and as a file.
 
 Colours are Okabe and Ito's, told apart by people with any of the common colour deficiencies; each
 series also differs in marker or dash.
 """
 
-import io
 import math
-import re
-import warnings
-import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.dates import AutoDateLocator, num2date
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
@@ -37,17 +30,6 @@ BLUE = "#0072b2"
 ORANGE = "#d55e00"
 GREEN = "#00805e"
 
-# Light values as drawn; style.css gives each variable its dark value too.
-CSS_COLOURS = {
-    INK: "--ink",
-    MUTED: "--muted",
-    GRID: "--grid",
-    FAINT: "--faint",
-    BLUE: "--blue",
-    ORANGE: "--orange",
-    GREEN: "--green",
-}
-
 MAX_RANKS = 50
 MAX_CONTEXTS = 6
 BAND_FROM_RANKS = 25
@@ -58,6 +40,10 @@ LOOPS = {
     "production": {"color": FAINT, "marker": "D", "linestyle": ":", "linewidth": 1.8},
 }
 OTHER_LOOP = {"color": GREEN, "marker": "^", "linestyle": "-.", "linewidth": 1.8}
+# These two are drawn although no log identifies them; of the others, what was not identified is
+# somebody else's curve.
+ASSUMPTIONS = ("power_law", "none")
+WEIGHT_TICKS = [0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000]
 DASHES = [(0, (4, 2)), (0, (1, 1.6)), (0, (6, 2, 1, 2)), (0, (2, 2)), (0, (8, 3))]
 
 
@@ -74,8 +60,8 @@ class Layout:
     narrow: bool
 
 
-WIDE = Layout(width=9.6, narrow=False)
-NARROW = Layout(width=4.3, narrow=True)
+WIDE = Layout(width=10, narrow=False)
+NARROW = Layout(width=3.75, narrow=True)
 
 
 def style(layout: Layout) -> dict[str, Any]:
@@ -85,6 +71,7 @@ def style(layout: Layout) -> dict[str, Any]:
         "font.family": "DejaVu Sans",
         "font.size": size,
         "text.parse_math": False,
+        "text.usetex": False,
         "text.color": INK,
         "axes.labelcolor": MUTED,
         "axes.edgecolor": FAINT,
@@ -213,6 +200,17 @@ def _draw_curve(
             markersize=4.5 if len(active) <= BAND_FROM_RANKS else 2.5,
             zorder=5,
         )
+        unmeasured = [row for row in active if not row["is_identified"]]
+        ax.plot(
+            [row["rank"] for row in unmeasured],
+            [row["propensity"] for row in unmeasured],
+            linestyle="",
+            marker="o",
+            markersize=line.get_markersize(),
+            color=BLUE,
+            markerfacecolor="white",
+            zorder=5.5,
+        )
         name = f"{plain_label(active[0]['estimator'])} (in use)"
         handles[name] = (band, line) if with_interval else line
 
@@ -223,6 +221,7 @@ def _draw_curve(
             for row in propensities
             if row["estimator"] == estimator
             and not row["is_active"]
+            and (row["is_identified"] or estimator in ASSUMPTIONS)
             and _is_positive(row["propensity"])
             and row["rank"] <= last
         ]
@@ -292,40 +291,44 @@ def _draw_curve(
     return handles
 
 
-def weight_histogram(weights: Sequence[Row], bins_per_octave: int, layout: Layout) -> Figure | None:
-    """Training pairs by weight, and the share of all weight they carry.
+def weight_histogram(
+    weights: Sequence[Row], bins_per_octave: int, clip: float | None, layout: Layout
+) -> Figure | None:
+    """Clicks by weight, and the share of all weight they carry.
 
     Args:
-        weights: `bin, n_pairs, sum_weight`; bin b holds weights from 2^(b/bins_per_octave).
+        weights: `bin, n_clicks, sum_weight`; bin b holds weights from 2^(b/bins_per_octave).
         bins_per_octave: how many bins a doubling has.
+        clip: the largest weight a click may carry, marked where it lies in the picture.
         layout: the room.
     """
     if not weights:
         return None
     figure = _figure(layout, 2.9)
     ax = figure.subplots()
-    pairs = sum(row["n_pairs"] for row in weights)
+    clicks = sum(row["n_clicks"] for row in weights)
     total = sum(row["sum_weight"] for row in weights)
     left = [2 ** (row["bin"] / bins_per_octave) for row in weights]
     right = [2 ** ((row["bin"] + 1) / bins_per_octave) for row in weights]
-    share = [row["n_pairs"] / pairs * 100 for row in weights]
+    share = [row["n_clicks"] / clicks * 100 for row in weights]
     carried = [row["sum_weight"] / total * 100 for row in weights]
     width = [high - low for low, high in zip(left, right, strict=True)]
     bars = ax.bar(left, share, width=width, align="edge", color=BLUE, alpha=0.55, linewidth=0)
-    handles: dict[str, Any] = {"share of the pairs": bars}
-    for low, high, value in zip(left, right, carried, strict=True):
-        ax.hlines(value, low, high, color=ORANGE, linewidth=2.2)
+    handles: dict[str, Any] = {"share of the clicks": bars}
+    ax.hlines(carried, left, right, color=ORANGE, linewidth=2.2)
     handles["share of all weight"] = Line2D([], [], color=ORANGE, linewidth=2.2)
+    if clip is not None and clip <= right[-1] * 1.5:
+        line = ax.axvline(clip, color=INK, linewidth=1.2, linestyle=(0, (3, 2)))
+        handles[f"clipped at {clip:g}"] = line
+        right.append(clip)
     ax.set_xscale("log")
-    ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
-             if left[0] * 0.8 <= tick <= right[-1] * 1.2]  # fmt: skip
-    ax.xaxis.set_major_locator(FixedLocator(ticks))
+    ax.xaxis.set_major_locator(FixedLocator(WEIGHT_TICKS))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.set_xlim(left[0] * 0.92, right[-1] * 1.08)
+    ax.set_xlim(min(left[0], 1) * 0.93, max(right[-1], 2.2) * 1.07)
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}%"))
     ax.grid(axis="x", visible=False)
-    ax.set_xlabel("weight of a training pair (a click at rank 1 weighs 1)")
+    ax.set_xlabel("weight of a click (at rank 1: 1)")
     _legend(figure, handles, layout)
     return figure
 
@@ -376,8 +379,8 @@ def canary_sequence(panels: Sequence[tuple[str, Sequence[Row]]], layout: Layout)
     """Difference canary minus champion at every look, one panel a metric.
 
     Args:
-        panels: (title, rows), rows being `look_date, delta, ci_low, ci_high, decision` with the
-            difference as a share (0.01 is drawn as one percentage point).
+        panels: (title, rows), rows being `look_date, delta, ci_low, ci_high, decision, is_final`
+            with the difference as a share (0.01 is drawn as one percentage point).
         layout: the room.
     """
     panels = [
@@ -411,8 +414,8 @@ def canary_sequence(panels: Sequence[tuple[str, Sequence[Row]]], layout: Layout)
             markersize=4.5,
         )
         ax.axhline(0, color=INK, linewidth=1)
-        decided = rows[-1]
-        if decided["decision"] not in (None, "continue"):
+        decided = next((row for row in rows if row["is_final"]), None)
+        if decided is not None:
             (end,) = ax.plot(
                 decided["look_date"],
                 decided["delta"] * 100,
@@ -427,17 +430,20 @@ def canary_sequence(panels: Sequence[tuple[str, Sequence[Row]]], layout: Layout)
             handles[f"decided: {plain_label(decided['decision'])}"] = end
         # The first looks are wide open; let the picture show the looks that decide.
         _limit_to_later_looks(ax, low, high)
-        locator = AutoDateLocator(minticks=2, maxticks=4 if layout.narrow else 6)
-        ax.xaxis.set_major_locator(locator)
-        ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
-        if len(set(x)) == 1:
-            ax.set_xticks([x[0]], [str(x[0])[:10]])
+        ax.xaxis.set_major_locator(
+            AutoDateLocator(
+                minticks=2, maxticks=4 if layout.narrow else 6, interval_multiples=False
+            )
+        )
+        if len(x) <= 3:
+            ax.set_xticks(x)
+        ax.xaxis.set_major_formatter(FuncFormatter(_day))
         ax.yaxis.set_major_formatter(FuncFormatter(_signed))
-        ax.set_title(title)
+        ax.set_title(f"{title}: canary minus champion")
         if index % columns == 0:
             ax.set_ylabel("percentage points")
         handles = {
-            "canary minus champion, and its confidence sequence": (band, line),
+            "difference and confidence sequence": (band, line),
             **handles,
         }
     _legend(figure, handles, layout)
@@ -507,22 +513,28 @@ def _draw_quality(ax: Axes, turns: Sequence[Row]) -> None:
     ax.set_ylabel("true nDCG@10")
 
 
-def iteration_deltas(iterations: Sequence[Row], layout: Layout) -> Figure | None:
-    """Offline and online difference of every turn, side by side, with their intervals."""
+def iteration_deltas(iterations: Sequence[Row], offline_unit: str, layout: Layout) -> Figure | None:
+    """Offline and online difference of every turn, side by side, with their intervals.
+
+    Args:
+        iterations: rows of `fct_flywheel_iterations`.
+        offline_unit: the offline metric's name.
+        layout: the room.
+    """
     panels = [
-        ("Offline: challenger minus champion", "offline_delta", "logged metric", 1.0),
+        ("Offline: challenger minus champion", "offline_delta", offline_unit, 1.0),
         ("Online: canary minus champion", "online_delta", "percentage points", 100.0),
     ]
     if not any(_is_number(row[name]) for row in iterations for _, name, _, _ in panels):
         return None
-    figure = _figure(layout, 4.6 if layout.narrow else 2.7)
+    numbers = sorted({row["iteration"] for row in iterations})
+    figure = _figure(layout, 4.8 if layout.narrow else 2.7)
     axes = figure.subplots(*((2, 1) if layout.narrow else (1, 2)), squeeze=False).ravel()
     for ax, (title, name, unit, factor) in zip(axes, panels, strict=True):
         for row in iterations:
             low, high = row[f"{name}_ci_low"], row[f"{name}_ci_high"]
             if not _is_number(row[name]):
                 continue
-            clear = _is_number(low) and low > 0
             if _is_number(low) and _is_number(high):
                 ax.vlines(row["iteration"], low * factor, high * factor, color=BLUE, linewidth=2)
             ax.plot(
@@ -531,10 +543,9 @@ def iteration_deltas(iterations: Sequence[Row], layout: Layout) -> Figure | None
                 marker="o",
                 markersize=6.5,
                 color=BLUE,
-                markerfacecolor=BLUE if clear else "white",
+                markerfacecolor=BLUE if _is_number(low) and low > 0 else "white",
             )
         ax.axhline(0, color=INK, linewidth=1)
-        numbers = sorted({row["iteration"] for row in iterations})
         ax.set_xlim(numbers[0] - 0.5, numbers[-1] + 0.5)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
         ax.yaxis.set_major_formatter(FuncFormatter(_signed))
@@ -543,6 +554,10 @@ def iteration_deltas(iterations: Sequence[Row], layout: Layout) -> Figure | None
         ax.set_title(title)
         ax.set_xlabel("turn of the loop")
         ax.set_ylabel(unit)
+        if not any(_is_number(row[name]) for row in iterations):
+            ax.set_yticks([])
+            ax.text(0.5, 0.55, "not measured yet", transform=ax.transAxes, ha="center",
+                    color=MUTED)  # fmt: skip
     return figure
 
 
@@ -554,16 +569,22 @@ def curve_picture(
 ) -> Figure | None:
     """The README's picture: the position-bias curve, and beside it quality by turn if it is known.
 
-    The curve is that of the context with the most clicks.
+    The curve is that of the context with the most clicks. The flat line
+    of no correction is left out.
     """
     contexts = propensity_contexts(propensities)[:1]
-    here = [row for row in propensities if row["context"] in contexts]
+    here = [
+        row
+        for row in propensities
+        if row["context"] in contexts and (row["is_active"] or row["estimator"] != "none")
+    ]
     has_curve = any(row["is_active"] and _is_positive(row["propensity"]) for row in here)
     turns = [row for row in turns if _is_number(row.get("true_ndcg"))]
     if not has_curve and not turns:
         return None
     panels = has_curve + bool(turns)
     figure = Figure(figsize=(5.2 * panels, 3.9), layout="constrained", facecolor="white")
+    figure.get_layout_engine().set(h_pad=0.1, w_pad=0.14)
     axes = list(figure.subplots(1, panels, squeeze=False).ravel())
     if has_curve:
         ax = axes.pop(0)
@@ -581,119 +602,30 @@ def curve_picture(
     return figure
 
 
-# ------------------------------------------------------------------ into a page or a file
-
-
-def responsive_svg(
-    name: str, description: str, draw: Callable[[Layout], Figure | None]
-) -> str | None:
-    """Draw a picture at desk and at phone width, as HTML; CSS shows one of the two.
-
-    Args:
-        name: unique in the page; prefixes every id inside.
-        description: what a screen reader says.
-        draw: the drawing function.
-    """
-    parts = []
-    for layout in (WIDE, NARROW):
-        with matplotlib.rc_context(style(layout)):
-            figure = draw(layout)
-            if figure is None:
-                return None
-            kind = "narrow" if layout.narrow else "wide"
-            parts.append(inline_svg(figure, f"{name}-{kind}", description, kind))
-    return "\n".join(parts)
-
-
-def inline_svg(figure: Figure, prefix: str, description: str, css_class: str) -> str:
-    """A figure as an `<svg>` element for an HTML page: own ids, no namespaces, themed colours.
-
-    The markup is rebuilt from the parsed tree, so that every text is escaped again on its way out.
-    """
-    buffer = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": prefix}), warnings.catch_warnings():
-        # A glyph DejaVu lacks is drawn by the browser's own fonts.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    root = ElementTree.fromstring(buffer.getvalue())
-    _strip(root)
-    for element in root.iter():
-        attributes = {}
-        for key, value in element.attrib.items():
-            key = key.rpartition("}")[2]
-            if key == "id":
-                value = f"{prefix}-{value}"
-            elif key == "href":
-                value = f"#{prefix}-{value[1:]}"
-            elif key in ("clip-path", "style"):
-                value = re.sub(r"url\(#", f"url(#{prefix}-", value)
-            if key == "style":
-                value = _themed(value)
-            attributes[key] = value
-        element.tag = element.tag.rpartition("}")[2]
-        element.attrib.clear()
-        element.attrib.update(attributes)
-    view_box = root.get("viewBox", "0 0 1 1")
-    width = float(view_box.split()[2])
-    root.attrib.clear()
-    root.attrib.update(
-        {
-            "viewBox": view_box,
-            "class": css_class,
-            "role": "img",
-            "aria-label": description,
-            "style": f"max-width:{width * 4 / 3:.0f}px",
-        }
-    )
-    return ElementTree.tostring(root, encoding="unicode")
-
-
-def write_picture(figure: Figure, handle: io.BufferedIOBase, kind: str) -> None:
-    """Write a figure as `png` or `svg`, the same bytes for the same figure."""
-    with matplotlib.rc_context({"svg.hashsalt": "flywheel"}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        if kind == "svg":
-            figure.savefig(handle, format="svg", metadata={"Date": None})
-        else:
-            figure.savefig(handle, format="png", dpi=160, metadata={"Software": None})
-
-
-def _strip(element: ElementTree.Element) -> None:
-    """Drop matplotlib's metadata (addresses) and its style sheet (it would reach the whole page)."""
-    for child in list(element):
-        name = child.tag.rpartition("}")[2]
-        if name in ("metadata", "style"):
-            element.remove(child)
-        else:
-            _strip(child)
-
-
-def _themed(css: str) -> str:
-    """Colours become variables; the font is the page's."""
-    css = re.sub(r"font-family:[^;]*;?\s*", "", css)
-    css = re.sub(r"font: ((?:[a-z0-9.]+ )*?[0-9.]+px)[^;]*", r"font: \1 var(--sans)", css)
-    for colour, variable in CSS_COLOURS.items():
-        css = css.replace(colour, f"var({variable})")
-    return css.replace("#ffffff", "var(--paper)")
-
-
 def _figure(layout: Layout, height: float) -> Figure:
-    return Figure(figsize=(layout.width, height), layout="constrained")
+    figure = Figure(figsize=(layout.width, height), layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.07, w_pad=0.07)
+    return figure
 
 
 def _legend(figure: Figure, handles: dict[str, Any], layout: Layout) -> None:
-    if handles:
-        longest = max(len(name) for name in handles)
-        columns = (1 if longest > 22 else 2) if layout.narrow else min(len(handles), 5)
-        figure.legend(
-            list(handles.values()),
-            list(handles),
-            loc="outside upper left",
-            ncols=columns,
-            handlelength=2.4,
-            columnspacing=1.6,
-            borderaxespad=0,
-        )
+    if not handles:
+        return
+    room = layout.width * 72
+    widths = [len(name) * 5.6 + 48 for name in handles]
+    columns = len(handles)
+    while columns > 1 and sum(sorted(widths)[-columns:]) > room:
+        columns -= 1
+    rows = math.ceil(len(handles) / columns)
+    figure.legend(
+        list(handles.values()),
+        list(handles),
+        loc="outside upper left",
+        ncols=math.ceil(len(handles) / rows),
+        handlelength=2.4,
+        columnspacing=1.6,
+        borderaxespad=0,
+    )
 
 
 def _log_ticks(last: int) -> list[int]:
@@ -705,14 +637,14 @@ def _signed(value: float, _: Any = None) -> str:
     return text.replace("-", "−")
 
 
+def _day(value: float, _: Any = None) -> str:
+    moment = num2date(value)
+    return f"{moment.day} {moment:%b}"
+
+
 def _is_number(value: Any) -> bool:
     return value is not None and math.isfinite(value)
 
 
 def _is_positive(value: Any) -> bool:
     return _is_number(value) and value > 0
-
-
-def as_suffix(path: Path) -> str:
-    """The picture format a file name asks for, without its dot, in lower case."""
-    return path.suffix.lower().lstrip(".")

@@ -33,25 +33,27 @@ NEEDED: dict[str, tuple[str, ...]] = {
         "max_weight_share", "clipped_share", "alpha", "alpha_std_error", "n_connected_components",
         "choice_reason",
     ),
-    "fct_training_pairs": ("query", "positive_doc", "weight"),
+    "int_click_weights": ("clicked", "ips_weight"),
     "fct_weak_labels": (
         "query", "doc_id", "window_end", "label", "naive_ctr", "ips_ctr", "n_impressions",
         "n_clicks",
     ),
     "fct_training_manifest": (
         "manifest_id", "window_start", "window_end", "embargo_end", "evaluation_start",
-        "evaluation_end", "n_pairs", "n_groups", "n_rows", "fingerprint", "is_trainable",
-        "not_trainable_reason",
+        "evaluation_end", "n_pairs", "n_groups", "n_rows", "fingerprint", "vars", "is_leak_free",
+        "is_trainable", "not_trainable_reason",
     ),
     "fct_offline_evaluations": (
         "evaluation_id", "model_version", "champion_version", "window_start", "window_end",
         "metric", "value", "ci_low", "ci_high", "delta", "delta_ci_low", "delta_ci_high", "n",
-        "n_users", "evaluated_at", "is_gate_metric", "is_better",
+        "n_users", "n_clicks", "evaluated_at", "is_champion", "is_gate_metric", "is_better",
     ),
-    "fct_canary_metrics": ("deployment_id", "look_date", "variant", "metric", "n_users", "value"),
     "fct_canary_decisions": (
         "deployment_id", "look", "look_date", "decision", "reason", "e_value", "ci_low", "ci_high",
-        "delta", "metric", "srm_p", "n_champion_users", "n_canary_users",
+        "delta", "metric", "srm_p", "n_champion_users", "n_canary_users", "is_final",
+        "n_mixed_users", "ctr_champion", "ctr_canary", "ctr_delta", "ctr_ci_low", "ctr_ci_high",
+        "ctr_e_value", "success_champion", "success_canary", "success_delta", "success_ci_low",
+        "success_ci_high", "success_e_value",
     ),
     "dim_model_versions": (
         "model_version", "state", "registered_at", "state_changed_at", "window_start",
@@ -61,7 +63,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
         "iteration_id", "iteration", "started_at", "finished_at", "challenger_version",
         "champion_version", "deployment_id", "offline_metric", "offline_delta",
         "offline_delta_ci_low", "offline_delta_ci_high", "online_delta", "online_delta_ci_low",
-        "online_delta_ci_high", "decision", "reason", "fingerprint",
+        "online_delta_ci_high", "online_metric", "decision", "reason", "fingerprint",
     ),
 }  # fmt: skip
 
@@ -183,15 +185,15 @@ order by is_active desc, estimator, context
 
 # Eight bins an octave are fine enough for a picture and few enough for any log.
 WEIGHT_BINS_PER_OCTAVE = 8
-WEIGHTS = f"""
+WEIGHTS = """
 select
-    floor(log2(weight) * {WEIGHT_BINS_PER_OCTAVE} + 1e-9) as bin,
-    count(*) as n_pairs,
-    sum(weight) as sum_weight,
-    min(weight) as min_weight,
-    max(weight) as max_weight
-from fct_training_pairs
-where weight > 0
+    floor(log2(ips_weight) * {bins} + 1e-9) as bin,
+    count(*) as n_clicks,
+    sum(ips_weight) as sum_weight,
+    min(ips_weight) as min_weight,
+    max(ips_weight) as max_weight
+from {intermediate}.int_click_weights
+where clicked = 1 and ips_weight > 0
 group by bin
 order by bin
 """
@@ -245,28 +247,6 @@ from fct_canary_decisions
 order by deployment_id, look
 """
 
-CANARY_VALUES = """
-with latest as (
-    select
-        deployment_id,
-        max(look_date) as look_date
-    from fct_canary_metrics
-    group by deployment_id
-)
-
-select
-    fct_canary_metrics.deployment_id,
-    fct_canary_metrics.metric,
-    fct_canary_metrics.variant,
-    fct_canary_metrics.n_users,
-    fct_canary_metrics.value
-from fct_canary_metrics
-inner join latest
-    on fct_canary_metrics.deployment_id = latest.deployment_id
-    and fct_canary_metrics.look_date = latest.look_date
-order by deployment_id, metric, variant
-"""
-
 ITERATIONS = """
 select *
 from fct_flywheel_iterations
@@ -294,12 +274,11 @@ class ReportData:
         raw_click_rates: one row a (context, rank).
         propensities: rows of `fct_position_propensities`, the active ones first.
         diagnostics: rows of `fct_propensity_diagnostics`, the active ones first.
-        weights: training pairs by logarithmic bin of weight.
+        weights: clicks of the training window by logarithmic bin of IPS weight.
         corrected_labels: the eight labels that correction moved by the most clicks.
         manifest: the newest training set, or None.
         evaluations: rows of the newest offline evaluation.
         canary_decisions: one row a (deployment, look), in order.
-        canary_values: each variant's metrics at the deployment's last look.
         iterations: one row a turn of the loop, in order.
         model_versions: one row a model, the newest first.
     """
@@ -318,7 +297,6 @@ class ReportData:
     manifest: Row | None
     evaluations: list[Row]
     canary_decisions: list[Row]
-    canary_values: list[Row]
     iterations: list[Row]
     model_versions: list[Row]
 
@@ -332,7 +310,7 @@ def read_report_data(connection: duckdb.DuckDBPyConnection) -> ReportData:
     Raises:
         FlywheelError: a table or a column the project builds is not there.
     """
-    _check_tables(connection)
+    intermediate = _check_tables(connection)
 
     def rows(sql: str) -> list[Row]:
         cursor = connection.execute(sql)
@@ -350,22 +328,25 @@ def read_report_data(connection: duckdb.DuckDBPyConnection) -> ReportData:
         raw_click_rates=rows(RAW_CLICK_RATES),
         propensities=rows(PROPENSITIES),
         diagnostics=rows(DIAGNOSTICS),
-        weights=rows(WEIGHTS),
+        weights=rows(WEIGHTS.format(bins=WEIGHT_BINS_PER_OCTAVE, intermediate=intermediate)),
         corrected_labels=rows(CORRECTED_LABELS),
         manifest=manifest[0] if manifest else None,
         evaluations=rows(EVALUATIONS),
         canary_decisions=rows(CANARY_DECISIONS),
-        canary_values=rows(CANARY_VALUES),
         iterations=rows(ITERATIONS),
         model_versions=rows(MODEL_VERSIONS),
     )
 
 
-def _check_tables(connection: duckdb.DuckDBPyConnection) -> None:
+def _check_tables(connection: duckdb.DuckDBPyConnection) -> str:
+    """Name the schema of the intermediate models, once everything needed was found."""
+    (schema,) = connection.execute("select current_schema()").fetchone()
+    intermediate = f"{schema}_intermediate"
     present: dict[str, set[str]] = {}
     for table, column in connection.execute(
         "select table_name, column_name from information_schema.columns "
-        "where table_schema = current_schema()"
+        "where table_schema = case when table_name like 'int_%' then ? else ? end",
+        [intermediate, schema],
     ).fetchall():
         present.setdefault(table, set()).add(column)
     missing = [table for table in NEEDED if table not in present]
@@ -381,6 +362,7 @@ def _check_tables(connection: duckdb.DuckDBPyConnection) -> None:
                 f"Table {table} of the warehouse has no column {_listed(absent)}, which the report "
                 "reads; it was built by another version of the project: run `flywheel build` again."
             )
+    return intermediate
 
 
 def _listed(names: list[str]) -> str:

@@ -21,6 +21,8 @@ NAMES = {
     "success": "session success",
     "session_success": "session success",
     "logged": "logged order",
+    "mrr": "MRR",
+    "not_trainable": "not trainable",
 }
 
 
@@ -52,6 +54,11 @@ def number(value: Any, digits: int = 3) -> str:
         return NOTHING
     rounded = round(float(value), digits)
     return f"{rounded + 0.0:,.{digits}f}".replace("-", "−")
+
+
+def plain(value: Any) -> str:
+    """A number somebody set, with the decimals it was set with."""
+    return NOTHING if not _is_number(value) else f"{value:g}"
 
 
 def signed(value: Any, digits: int = 4) -> str:
@@ -102,7 +109,7 @@ def p_value(value: Any) -> str:
 
 
 def e_value(value: Any) -> str:
-    """An e-value: evidence against 'no difference', 20 being decisive at 5 %."""
+    """An e-value: evidence against 'no difference'; beyond a million only that much is said."""
     if value is None or math.isnan(value):
         return NOTHING
     if value >= 1e6:
@@ -168,5 +175,29 @@ def numbers_of(value: Any, limit: int = 4) -> list[tuple[str, float]]:
     return pairs[:limit]
 
 
+def sentence(value: Any) -> str:
+    """Text that ends with one full stop."""
+    return text(value).rstrip(".") + "."
+
+
 def _is_number(value: Any) -> bool:
     return value is not None and math.isfinite(value)
+
+
+FILTERS = {
+    "text": text,
+    "sentence": sentence,
+    "whole": whole,
+    "number": number,
+    "plain": plain,
+    "signed": signed,
+    "share": share,
+    "points": points,
+    "p_value": p_value,
+    "e_value": e_value,
+    "moment": moment,
+    "day": day,
+    "label": plain_label,
+    "metric_name": metric_name,
+    "numbers_of": numbers_of,
+}

@@ -8,6 +8,7 @@ small result is buffered when its statement ends. The aggregation itself stays i
 Importing this module imports SQLAlchemy and duckdb-engine: do it inside a function.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -68,6 +69,9 @@ class FlywheelDialect(duckdb_engine.Dialect):
         """
         connection = duckdb.connect(database, read_only=True)
         connection.execute("set TimeZone = 'UTC'")
+        # As in profiles.yml: uniqueness over a large table would else take most of the machine.
+        limit = os.environ.get("FLYWHEEL_MEMORY", "2GB").replace("'", "")
+        connection.execute(f"set memory_limit = '{limit}'")
         self.opened.append(connection)
         return duckdb_engine.ConnectionWrapper(connection)
 

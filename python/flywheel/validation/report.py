@@ -112,7 +112,7 @@ class ValidationReport:
         text += f"{len(self.results)} expectations hold"
         if self.warnings:
             first = self.warnings[0]
-            text += f", {len(self.warnings)} to look at (first: {first.sentence()})"
+            text += f", {len(self.warnings)} to look at (first: {first.sentence})"
         return text
 
     def raise_for_stops(self) -> None:

@@ -301,9 +301,9 @@ def _empty_for_a_reason(
 def _hush_exit() -> None:
     """Keep the interpreter's last words off the terminal.
 
-    Great Expectations keeps SQLAlchemy's dialects alive past the end of the interpreter, and
-    DuckDB's binding then prints a page of "nanobind: leaked ..." to standard error. Nothing is
-    lost: every connection is closed by then.
+    Great Expectations can keep SQLAlchemy's dialects alive past the end of the interpreter (after
+    an interrupt, say), and DuckDB's binding then prints a page of "nanobind: leaked ..." to
+    standard error. Nothing is lost: every connection is closed by then.
     """
 
     def hush() -> None:
