@@ -50,7 +50,7 @@ VARIABLES = {
     "min_training_clicks": 100,
     "min_evaluation_clicks": 20,
     "negatives_per_positive": 4,
-    "ips_clip": 3,
+    "ips_clip": 2,
 }
 
 
@@ -169,7 +169,7 @@ def test_pairs_are_those_of_a_second_implementation(
         shown[row["query"]].add(row["doc_id"])
         if row["clicked"]:
             key = (row["query"], row["doc_id"])
-            weights[key] += min(1 / examined[row["rank"]], 3)
+            weights[key] += min(1 / examined[row["rank"]], 2)
             clicks[key] += 1
 
     def draw(query: str, positive: str) -> list[str]:
@@ -203,7 +203,7 @@ def test_a_group_holds_every_other_document_when_there_is_room(
         shown[row["query"]].add(row["doc_id"])
         if row["clicked"]:
             key = (row["searched_at"].date(), row["query"], row["doc_id"])
-            daily[key] += min(1 / examined[row["rank"]], 3)
+            daily[key] += min(1 / examined[row["rank"]], 2)
     groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in records(connection, "select * from fct_training_groups order by row_order"):
         groups[row["group_id"]].append(row)
@@ -454,7 +454,7 @@ def test_the_manifest_of_a_good_log(connection: duckdb.DuckDBPyConnection) -> No
     assert manifest["n_impressions"] == len(window)
     assert manifest["n_clicks"] == sum(row["clicked"] for row in window)
     assert manifest["n_searches"] == len({row["search_id"] for row in window})
-    assert json.loads(manifest["vars"])["ips_clip"] == 3
+    assert json.loads(manifest["vars"])["ips_clip"] == 2
     assert manifest["n_fit_groups"] + manifest["n_validation_groups"] == manifest["n_groups"]
 
 

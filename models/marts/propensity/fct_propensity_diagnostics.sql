@@ -45,8 +45,7 @@ clicks as (
         context,
         bool_or(is_active) as is_active,
         sum(n_clicks) as n_clicks,
-        power(sum(n_clicks * weight), 2)
-        / nullif(sum(n_clicks * power(weight, 2)), 0) as effective_sample_size,
+        {{ effective_sample_size('weight', 'n_clicks') }} as effective_sample_size,
         max(case when n_clicks > 0 then weight end)
         / nullif(sum(n_clicks * weight), 0) as max_weight_share,
         cast(sum(case when is_clipped then n_clicks else 0 end) as double)
