@@ -1,4 +1,4 @@
-{% set min_users = var('canary_min_users', 30) %}
+{% set min_users = var('canary_min_users') %}
 {% set min_days = var('canary_min_days') %}
 {% set max_days = var('canary_max_days') %}
 

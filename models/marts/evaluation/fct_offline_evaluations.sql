@@ -228,7 +228,7 @@ select
     {# A percentile interval of a handful of users or clicks is too narrow to be believed. #}
     is_gate_metric
         and coalesce(delta_ci_low > 0, false)
-        and n_users >= {{ var('min_evaluation_users', 30) }}
+        and n_users >= {{ var('min_evaluation_users') }}
         and n_clicks >= {{ var('min_evaluation_clicks') }} as is_better,
     cast(window_start as timestamp) as window_start,
     cast(window_end as timestamp) as window_end,
