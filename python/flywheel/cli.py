@@ -304,13 +304,19 @@ def report(output: Path | None) -> None:
 @cli.command()
 @click.option("--turns", default=3, show_default=True)
 @click.option("--seed", default=7, show_default=True, help="Of the simulated world.")
+@click.option("--seeds", metavar="N", type=int, help="Check the claims in N worlds instead.")
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
-def demo(turns: int, seed: int, as_json: bool) -> None:
+def demo(turns: int, seed: int, seeds: int | None, as_json: bool) -> None:
     """Turn the whole flywheel on simulated users, beside a loop that learns from raw clicks."""
     from flywheel.demo import run_demo
+    from flywheel.seeds import check_seeds
 
     settings = load_settings()
-    outcome = run_demo(settings, turns=turns, seed=seed, terminal=Terminal(quiet=as_json))
+    terminal = Terminal(quiet=as_json)
+    if seeds is not None:
+        outcome = check_seeds(settings, first=seed, n_seeds=seeds, turns=turns, terminal=terminal)
+    else:
+        outcome = run_demo(settings, turns=turns, seed=seed, terminal=terminal)
     if as_json:
         _emit(outcome)
 

@@ -23,6 +23,7 @@ from flywheel.settings import Settings, load_settings
 from flywheel.terminal import Terminal
 
 MARKER = "demo.json"
+OUTCOME = "turns.json"
 FIRST_DAY = date(2026, 1, 5)
 RAW_CLICKS = {"propensity_estimator": "none"}
 
@@ -38,14 +39,16 @@ class DemoPlan:
         canary_days: days simulated between two builds while a canary runs.
         canary_chunks: builds at most per canary.
         searches_per_day: expected searches of humans.
+        residual_share: share of relevance that no ranking feature shows, only clicks do.
     """
 
     seed: int = 7
     turns: int = 3
-    first_days: int = 21
+    first_days: int = 14
     canary_days: int = 7
     canary_chunks: int = 2
-    searches_per_day: int = 1500
+    searches_per_day: int = 1000
+    residual_share: float = 0.5
 
 
 def run_demo(settings: Settings, *, turns: int, seed: int, terminal: Terminal) -> dict[str, Any]:
@@ -71,7 +74,7 @@ def run_demo(settings: Settings, *, turns: int, seed: int, terminal: Terminal) -
                 raise FlywheelError(
                     f"The loop on raw clicks failed; its output is in {raw_home / 'output.txt'}."
                 )
-            raw = json.loads((raw_home / "turns.json").read_text(encoding="utf-8"))
+            raw = read_outcome(raw_home)
             step.result = f"{len(raw['turns'])} turns of the other loop"
     finally:
         if other.poll() is None:
@@ -112,7 +115,7 @@ def run_loop(
     from flywheel.serving import load_deployment
     from flywheel.simulator import World, page_orders, simulate
 
-    world = World(seed=plan.seed)
+    world = World(seed=plan.seed, residual_share=plan.residual_share)
     log = settings.home / "raw_logs"
     features = world.write_features(settings.home / "ranking_features.parquet")
     given = {**variables.for_log(str(log), "ubi", str(features)), **given}
@@ -235,7 +238,7 @@ def _start_raw_clicks(home: Path, plan: DemoPlan) -> subprocess.Popen[bytes]:
     }
     with (home / "output.txt").open("wb") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "flywheel.demo", str(plan.seed), str(plan.turns)],
+            [sys.executable, "-m", "flywheel.demo", str(plan.seed), str(plan.turns), "raw_clicks"],
             env=environment,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -297,11 +300,17 @@ def _show(turned: Mapping[str, Any], raw: Mapping[str, Any], terminal: Terminal)
             terminal.line(f"turn {mine['turn']}: {mine['verdict']} - {mine['verdict_reason']}")
 
 
-def _main(seed: str, turns: str) -> None:
+def read_outcome(home: Path) -> dict[str, Any]:
+    """What a loop that ran as a process of its own came to."""
+    return json.loads((home / OUTCOME).read_text(encoding="utf-8"))
+
+
+def _main(seed: str, turns: str, name: str) -> None:
     settings = load_settings()
     plan = DemoPlan(seed=int(seed), turns=int(turns))
-    turned = run_loop(settings, plan, RAW_CLICKS, Terminal(), tests=False)
-    write_atomic(settings.home / "turns.json", json.dumps(turned, default=str).encode())
+    given = RAW_CLICKS if name == "raw_clicks" else {}
+    turned = run_loop(settings, plan, given, Terminal(), tests=False)
+    write_atomic(settings.home / OUTCOME, json.dumps(turned, default=str).encode())
 
 
 if __name__ == "__main__":
