@@ -12,7 +12,8 @@
     one rank against its others; damped, since ranks move together. The solution is the same (the
     step is zero exactly where both equations hold) and 20 steps do what took 400.
 
-    A document seen at one rank only agrees with any theta, and one never clicked has gamma 0: both
+    A document is taken anew under every set of serving models (int_position_cells says why). One
+    seen at one rank only agrees with any theta, and one never clicked has gamma 0: both
     are left out, which does not move the solution.
 
     A slot is one unknown theta (context, replicate, rank), an item one unknown gamma (document,
@@ -24,11 +25,12 @@
     with recursive documents as (
         select
             context,
+            serving_regime,
             query,
             doc_id,
-            row_number() over (order by context, query, doc_id) as document
+            row_number() over (order by context, serving_regime, query, doc_id) as document
         from {{ cells }}
-        group by context, query, doc_id
+        group by context, serving_regime, query, doc_id
         having count(distinct rank) > 1 and sum(n_clicks) > 0
     ),
 
@@ -44,6 +46,7 @@
         inner join documents
             on
                 cells.context = documents.context
+                and cells.serving_regime = documents.serving_regime
                 and cells.query = documents.query
                 and cells.doc_id = documents.doc_id
     ),

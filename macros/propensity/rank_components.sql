@@ -7,12 +7,13 @@
     with recursive counts as (
         select
             context,
+            serving_regime,
             query,
             doc_id,
             rank,
             sum(n_clicks) as n_clicks
         from {{ cells }}
-        group by context, query, doc_id, rank
+        group by context, serving_regime, query, doc_id, rank
     ),
 
     ranks as (
@@ -31,6 +32,7 @@
         inner join counts as there
             on
                 here.context = there.context
+                and here.serving_regime = there.serving_regime
                 and here.query = there.query
                 and here.doc_id = there.doc_id
                 and here.rank <> there.rank

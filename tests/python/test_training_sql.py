@@ -119,7 +119,8 @@ def build(
             false as is_converted,
             false as is_randomised,
             cast(null as integer) as rank_before_swap,
-            'all' as propensity_context
+            'all' as propensity_context,
+            cast(null as varchar) as model_version
         from log
         """
     )
