@@ -211,7 +211,7 @@ def run(
     )
     with terminal.step("Report") as step:
         step.result = str(write_report(settings))
-    terminal.line(f"{outcome.reason[0].upper()}{outcome.reason[1:]}".rstrip(".") + ".")
+    terminal.line(_as_sentence(outcome.reason))
 
 
 @cli.command()
@@ -236,7 +236,8 @@ def score(features: Path, output: Path, model: str) -> None:
 @cli.command()
 @_with_vars
 @click.option("--no-build", is_flag=True, help="Judge on the tables as they are.")
-def canary(assignments: tuple[str, ...], no_build: bool) -> None:
+@click.option("--no-tests", is_flag=True, help="Build the tables without running dbt's tests.")
+def canary(assignments: tuple[str, ...], no_build: bool, no_tests: bool) -> None:
     """Judge the running canary on the newest log, and promote it or roll it back."""
     from flywheel import loop, registry
 
@@ -249,7 +250,7 @@ def canary(assignments: tuple[str, ...], no_build: bool) -> None:
         )
     terminal = Terminal()
     if not no_build:
-        loop.build(settings, given, terminal)
+        loop.build(settings, given, terminal, tests=not no_tests)
     loop.judge(settings, given, terminal)
 
 
@@ -319,6 +320,13 @@ def demo(turns: int, seed: int, seeds: int | None, as_json: bool) -> None:
         outcome = run_demo(settings, turns=turns, seed=seed, terminal=terminal)
     if as_json:
         _emit(outcome)
+
+
+def _as_sentence(text: str) -> str:
+    """The text with a capital and a full stop; a name such as a model version stays as it is."""
+    first = text.split(maxsplit=1)[0]
+    capital = text[0].upper() if first.isalpha() else text[0]
+    return f"{capital}{text[1:]}".rstrip(".") + "."
 
 
 def _number(value: float | None, *, signed: bool = False) -> str:

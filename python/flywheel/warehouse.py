@@ -1,5 +1,6 @@
 """Connections to the DuckDB warehouse."""
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,14 +15,14 @@ LOCK_WAIT_SECONDS = 60.0
 
 @contextmanager
 def connect(
-    settings: Settings, *, read_only: bool = True, wait_seconds: float = LOCK_WAIT_SECONDS
+    settings: Settings, *, read_only: bool = True, wait_seconds: float | None = None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open the warehouse, waiting for another process that holds it.
 
     Args:
         settings: names the file.
         read_only: many readers may be open at once, but only while nobody writes.
-        wait_seconds: how long to wait for the lock.
+        wait_seconds: how long to wait for the lock; None means `FLYWHEEL_LOCK_WAIT` (60).
 
     Yields:
         A connection whose session time zone is UTC.
@@ -33,7 +34,7 @@ def connect(
     if read_only and not path.exists():
         raise FlywheelError(f"There is no warehouse at {path}; run `flywheel build` first.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + wait_seconds
+    deadline = time.monotonic() + (_lock_wait() if wait_seconds is None else wait_seconds)
     while True:
         try:
             connection = duckdb.connect(str(path), read_only=read_only)
@@ -56,6 +57,16 @@ def connect(
         yield connection
     finally:
         connection.close()
+
+
+def _lock_wait() -> float:
+    text = os.environ.get("FLYWHEEL_LOCK_WAIT", "")
+    try:
+        return float(text) if text else LOCK_WAIT_SECONDS
+    except ValueError:
+        raise FlywheelError(
+            f"FLYWHEEL_LOCK_WAIT is {text}; give a number of seconds, such as 60."
+        ) from None
 
 
 def _first_line(message: str) -> str:

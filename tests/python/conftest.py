@@ -20,10 +20,11 @@ BEHAVIOR = "+path:models/marts/behavior"
 
 @dataclass(frozen=True)
 class Run:
-    """A finished process: its exit status and everything it printed."""
+    """A finished process: its exit status, everything it printed, and its standard output alone."""
 
     status: int
     output: str
+    stdout: str
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class Flywheel:
         done = subprocess.run(
             command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=280
         )
-        return Run(done.returncode, done.stdout + done.stderr)
+        return Run(done.returncode, done.stdout + done.stderr, done.stdout)
 
 
 @pytest.fixture(scope="session")
