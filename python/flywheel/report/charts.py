@@ -547,7 +547,8 @@ def iteration_deltas(iterations: Sequence[Row], offline_unit: str, layout: Layou
             )
         ax.axhline(0, color=INK, linewidth=1)
         ax.set_xlim(numbers[0] - 0.5, numbers[-1] + 0.5)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
+        # One turn alone makes the locator fall back to tenths of a turn.
+        ax.set_xticks(numbers if len(numbers) <= 10 else numbers[:: len(numbers) // 8])
         ax.yaxis.set_major_formatter(FuncFormatter(_signed))
         ax.yaxis.set_major_locator(MaxNLocator(nbins=5))
         ax.margins(y=0.15)

@@ -56,6 +56,11 @@ def number(value: Any, digits: int = 3) -> str:
     return f"{rounded + 0.0:,.{digits}f}".replace("-", "−")
 
 
+def amount(value: Any) -> str:
+    """A count without decimals, any other number with three."""
+    return number(value, 0 if _is_number(value) and float(value).is_integer() else 3)
+
+
 def plain(value: Any) -> str:
     """A number somebody set, with the decimals it was set with."""
     return NOTHING if not _is_number(value) else f"{value:g}"
@@ -160,7 +165,7 @@ def metric_name(value: Any) -> str:
 
 
 def numbers_of(value: Any, limit: int = 4) -> list[tuple[str, float]]:
-    """The first numbers of a JSON object, by name; nothing where it is none."""
+    """The first measures of a JSON object, by name (counts `n_…` left out); nothing if none."""
     try:
         found = json.loads(value) if isinstance(value, str) else value
     except ValueError:
@@ -170,7 +175,10 @@ def numbers_of(value: Any, limit: int = 4) -> list[tuple[str, float]]:
     pairs = [
         (str(name), float(item))
         for name, item in found.items()
-        if isinstance(item, int | float) and not isinstance(item, bool) and math.isfinite(item)
+        if isinstance(item, int | float)
+        and not isinstance(item, bool)
+        and math.isfinite(item)
+        and not str(name).startswith("n_")
     ]
     return pairs[:limit]
 
@@ -199,5 +207,6 @@ FILTERS = {
     "day": day,
     "label": plain_label,
     "metric_name": metric_name,
+    "amount": amount,
     "numbers_of": numbers_of,
 }
