@@ -33,15 +33,16 @@ run: setup ## one turn on your own log: make run LOG=path [FEATURES=path]
 	@test -n "$(LOG)" || { echo "Say which log: make run LOG=path/to/log [FEATURES=path/to/features.parquet]"; exit 2; }
 	@$(BIN)/flywheel run --log "$(LOG)" $(if $(FEATURES),--features "$(FEATURES)")
 
-lint: setup ## ruff, and dbt's strict parse: no deprecation, no wrong macro argument
-	@$(BIN)/ruff check --quiet python tests/python
-	@$(BIN)/ruff format --quiet --check python tests/python
+lint: setup ## ruff, sqlfluff, and dbt's strict parse: no deprecation, no wrong macro argument
+	@$(BIN)/ruff check --quiet python tests
+	@$(BIN)/ruff format --quiet --check python tests
+	@$(BIN)/sqlfluff lint --nocolor --processes 2 --disable-progress-bar models analyses tests
 	@$(BIN)/python -m flywheel.strict
 
 test: lint ## every test: dbt build with data and unit tests, Great Expectations, pytest
 	@$(BIN)/python -m pytest
 
-bench: setup ## time and memory of the whole build
+bench: setup ## time and memory of each step at a million impressions, beside a bare scan
 	@$(BIN)/python -m flywheel.bench
 
 lock: ## pin requirements.in again (needs uv)

@@ -18,17 +18,25 @@ reasons as (
 
 ),
 
+totals as (
+
+    select sum(n_searches) as n_searches_in_all
+    from sessions
+
+),
+
 final as (
 
     select
-        reason,
+        reasons.reason,
         count(*) as n_sessions,
-        sum(n_searches) as n_searches,
-        sum(n_clicks) as n_clicks,
-        sum(n_searches) / nullif(cast((select sum(n_searches) from sessions) as double), 0)
-            as share_of_searches
+        sum(reasons.n_searches) as n_searches,
+        sum(reasons.n_clicks) as n_clicks,
+        sum(reasons.n_searches)
+        / nullif(cast(max(totals.n_searches_in_all) as double), 0) as share_of_searches
     from reasons
-    group by reason
+    cross join totals
+    group by reasons.reason
 
 )
 

@@ -17,7 +17,10 @@ windowed as (
             and impressions.searched_at < windows.window_end
 )
 
-select *
+select
+    cells.*,
+    windowed.n_impressions as n_impressions_in_window,
+    windowed.n_clicks as n_clicks_in_window
 from cells
 cross join windowed
 where

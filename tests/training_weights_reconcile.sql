@@ -28,7 +28,12 @@ training_groups as (
     from {{ ref('fct_training_groups') }}
 )
 
-select *
+select
+    clicks.*,
+    impressions.n_clicks as n_impression_clicks,
+    pairs.weight as pair_weight,
+    pairs.n_clicks as n_pair_clicks,
+    training_groups.mean_weight
 from clicks
 cross join impressions
 cross join pairs

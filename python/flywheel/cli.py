@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import duckdb
 
 from flywheel import variables
 from flywheel.errors import FlywheelError
@@ -27,6 +28,20 @@ class _Group(click.Group):
         except KeyboardInterrupt:
             click.echo("flywheel: stopped; the next run goes on from here.", err=True)
             ctx.exit(130)
+        except (duckdb.OutOfMemoryException, MemoryError):
+            click.echo(
+                "flywheel: the memory limit is too small for this log; raise FLYWHEEL_MEMORY "
+                "(for example FLYWHEEL_MEMORY=8GB), or shorten training_window_days.",
+                err=True,
+            )
+            ctx.exit(1)
+        except OSError as error:
+            click.echo(
+                f"flywheel: {error.strerror or error} ({error.filename or 'no file named'}); "
+                "check the disk's space and the folder's permissions, then run again.",
+                err=True,
+            )
+            ctx.exit(1)
 
 
 def _with_vars(command: Callable[..., Any]) -> Callable[..., Any]:

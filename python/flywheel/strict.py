@@ -1,7 +1,8 @@
 """The strict parse: every deprecation of dbt, and every wrong macro argument, is an error.
 
-dbt runs most of its deprecation checks for four cloud warehouses only; here DuckDB is added, so
-that the project stays ready for dbt's next major version. Needs no network and no database.
+dbt runs most of its deprecation checks for four cloud warehouses only; here DuckDB is added to
+them, so that the project stays ready for dbt's next major version. Needs no network and no
+database.
 """
 
 import sys

@@ -1,4 +1,7 @@
-{# Discounts at ranks whose logarithms are whole, and below the depth; Poisson(1) at the edges of its first steps; 1 / 0. #}
+{#
+    Discounts at ranks whose logarithms are whole, and below the depth; Poisson(1) at the edges of its
+    first steps; 1 / 0.
+#}
 with checks as (
     select
         'discount of rank 1' as name,

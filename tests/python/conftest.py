@@ -47,14 +47,13 @@ class Flywheel:
 
     def dbt(self, *arguments: str, **variables: Any) -> Run:
         """Run `dbt ARGUMENTS --vars VARIABLES`."""
-        return self._run(
-            [
-                *(sys.executable, "-c", "from dbt.cli.main import cli; cli()"),
-                *arguments,
-                *("--vars", yaml.safe_dump({"ranking_features": "", **_plain(variables)})),
-            ],
-            PROJECT,
-        )
+        given = yaml.safe_dump({"ranking_features": "", **_plain(variables)})
+        return self.plain_dbt(*arguments, "--vars", given)
+
+    def plain_dbt(self, *arguments: str) -> Run:
+        """Run `dbt ARGUMENTS` with the project's own vars."""
+        starter = (sys.executable, "-c", "from dbt.cli.main import cli; cli()")
+        return self._run([*starter, *arguments], PROJECT)
 
     def build(self, *, select: str = BEHAVIOR, **variables: Any) -> Run:
         """Run `dbt build` on the vars, and fail the test with its output if it fails."""
@@ -112,6 +111,15 @@ class Flywheel:
 def make_flywheel(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Flywheel]:
     """Makes flywheels whose folders live as long as the tests."""
     return lambda name: Flywheel(tmp_path_factory.mktemp(name))
+
+
+@pytest.fixture(scope="session")
+def sample(make_flywheel: Callable[[str], Flywheel]) -> Flywheel:
+    """The shipped sample log, built as on a fresh clone: every model, every data and unit test."""
+    built = make_flywheel("sample")
+    run = built.plain_dbt("build")
+    assert run.status == 0, run.output
+    return built
 
 
 @pytest.fixture

@@ -21,9 +21,11 @@ patterns as (
 {# Matching the distinct agents is some 500 times cheaper than matching the rows. #}
 user_agents as (
 
-    select user_agent from searches where user_agent is not null
+    select user_agent from searches
+    where user_agent is not null
     union
-    select user_agent from events where user_agent is not null
+    select user_agent from events
+    where user_agent is not null
 
 ),
 

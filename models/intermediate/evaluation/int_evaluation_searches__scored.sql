@@ -10,9 +10,10 @@
 ) }}
 
 with evaluations as (
-    select * from {{ source('flywheel_state', 'evaluations') }}
+    select requested.* from {{ source('flywheel_state', 'evaluations') }} as requested
     {% if is_incremental() %}
-    where evaluation_id not in (select evaluation_id from {{ this }})
+    where
+        requested.evaluation_id not in (select scored.evaluation_id from {{ this }} as scored)
     {% endif %}
 ),
 

@@ -91,9 +91,10 @@ seen as (
     from events
     group by application
     union all
-    select 'ubi', application, 0 from queries group by application
+    select 'ubi', application, 0 from queries
+    group by application
     union all
-    select 'flat', 'flat', 0 from flat_rows group by 1, 2
+    select distinct 'flat', 'flat', 0 from flat_rows
 
 ),
 
@@ -116,42 +117,44 @@ final as (
         cast(case
             when evidence.application is null then 1
             when
-                n_agree_zero_based >= 0.9 * (n_agree_zero_based + n_agree_one_based)
-                and n_agree_zero_based > 0
+                evidence.n_agree_zero_based
+                >= 0.9 * (evidence.n_agree_zero_based + evidence.n_agree_one_based)
+                and evidence.n_agree_zero_based > 0
                 then 0
             when
-                n_agree_one_based >= 0.9 * (n_agree_zero_based + n_agree_one_based)
-                and n_agree_one_based > 0
+                evidence.n_agree_one_based
+                >= 0.9 * (evidence.n_agree_zero_based + evidence.n_agree_one_based)
+                and evidence.n_agree_one_based > 0
                 then 1
             when
-                n_searches_with_zero
-                >= {{ var('rank_base_zero_share') }} * n_searches_with_ordinals
+                evidence.n_searches_with_zero
+                >= {{ var('rank_base_zero_share') }} * evidence.n_searches_with_ordinals
                 then 0
             else 1
         end as integer) as rank_base,
         case
             when evidence.application is null then 'no ordinals'
             when
-                greatest(n_agree_zero_based, n_agree_one_based)
-                >= 0.9 * (n_agree_zero_based + n_agree_one_based)
-                and n_agree_zero_based + n_agree_one_based > 0
+                greatest(evidence.n_agree_zero_based, evidence.n_agree_one_based)
+                >= 0.9 * (evidence.n_agree_zero_based + evidence.n_agree_one_based)
+                and evidence.n_agree_zero_based + evidence.n_agree_one_based > 0
                 then 'agrees with the hit lists'
             when
-                n_searches_with_zero
-                >= {{ var('rank_base_zero_share') }} * n_searches_with_ordinals
+                evidence.n_searches_with_zero
+                >= {{ var('rank_base_zero_share') }} * evidence.n_searches_with_ordinals
                 then 'ordinal 0 occurs in many searches'
-            when n_zero_ordinals > 0 then 'ordinal 0 occurs in few searches'
+            when evidence.n_zero_ordinals > 0 then 'ordinal 0 occurs in few searches'
             else 'ordinal 0 never occurs'
         end as rank_base_evidence,
-        cast(coalesce(n_ordinals, 0) as bigint) as n_ordinals,
-        cast(coalesce(n_zero_ordinals, 0) as bigint) as n_zero_ordinals,
-        cast(coalesce(n_searches_with_ordinals, 0) as bigint) as n_searches_with_ordinals,
-        cast(coalesce(n_searches_with_zero, 0) as bigint) as n_searches_with_zero,
-        cast(coalesce(n_agree_zero_based, 0) as bigint) as n_agree_zero_based,
-        cast(coalesce(n_agree_one_based, 0) as bigint) as n_agree_one_based,
+        cast(coalesce(evidence.n_ordinals, 0) as bigint) as n_ordinals,
+        cast(coalesce(evidence.n_zero_ordinals, 0) as bigint) as n_zero_ordinals,
+        cast(coalesce(evidence.n_searches_with_ordinals, 0) as bigint) as n_searches_with_ordinals,
+        cast(coalesce(evidence.n_searches_with_zero, 0) as bigint) as n_searches_with_zero,
+        cast(coalesce(evidence.n_agree_zero_based, 0) as bigint) as n_agree_zero_based,
+        cast(coalesce(evidence.n_agree_one_based, 0) as bigint) as n_agree_one_based,
         case
             when applications.source_format = 'flat' then 'row'
-            when n_impression_events > 0 then 'impression_event'
+            when applications.n_impression_events > 0 then 'impression_event'
             else 'hit_list'
         end as impression_source
     from applications

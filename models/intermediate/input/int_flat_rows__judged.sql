@@ -16,7 +16,7 @@ conventions as (
 ranked as (
 
     select
-        flat_rows.* exclude (rejection_reason),
+        flat_rows.* exclude (rejection_reason), -- noqa: RF02
         flat_rows.ordinal + 1 - conventions.rank_base as rank,
         flat_rows.rank_before_swap + 1 - conventions.rank_base as shifted_rank_before_swap,
         flat_rows.rejection_reason as early_reason

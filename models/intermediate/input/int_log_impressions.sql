@@ -6,13 +6,6 @@ ubi_searches as (
 
 ),
 
-queries as (
-
-    select * from {{ ref('stg_ubi__queries') }}
-    where rejection_reason is null and not is_superseded
-
-),
-
 hits as (
 
     select * from {{ ref('int_ubi_hits__unnested') }}

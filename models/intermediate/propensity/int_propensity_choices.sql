@@ -6,6 +6,7 @@
 {% set preference = ['randomised', 'ipf'] %}
 {% set requested = var('propensity_estimator') %}
 
+-- noqa: disable=LT02
 with curves as (
     select * from {{ ref('int_propensity_curves') }}
 ),

@@ -43,6 +43,7 @@ matched as (
             and features.query is null
 ),
 
+-- f_\0 is the name that columns() found, after f_
 -- max() only settles which of several equal keys counts; the keys ride along because a file
 -- without features would otherwise leave nothing to select
 resolved as (
@@ -51,10 +52,10 @@ resolved as (
         pair_doc_id,
         coalesce(
             max(try_cast(columns(* exclude (pair_query, pair_doc_id)) as double))
-                filter (where feature_query is not null),
+            filter (where feature_query is not null),
             max(try_cast(columns(* exclude (pair_query, pair_doc_id)) as double))
-                filter (where feature_query is null)
-        ) as 'f_\0'
+            filter (where feature_query is null)
+        ) as 'f_\0' -- noqa: RF05
     from matched
     group by pair_query, pair_doc_id
 )

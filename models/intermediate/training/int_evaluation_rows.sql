@@ -15,11 +15,13 @@ behavior as (
 ),
 
 pairs as (
-    select * from behavior where query is not null
+    select * from behavior
+    where query is not null
 ),
 
 documents as (
-    select * from behavior where query is null
+    select * from behavior
+    where query is null
 ),
 
 features as (
@@ -40,7 +42,7 @@ select
         else documents.{{ name }}
     end as {{ name }},
     {% endfor %}
-    features.* exclude (query, doc_id)
+    features.* exclude (query, doc_id) -- noqa: RF02
 from impressions
 inner join windows
     on

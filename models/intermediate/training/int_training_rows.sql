@@ -7,15 +7,18 @@ behavior as (
 ),
 
 pairs as (
-    select * from behavior where level = 'pair'
+    select * from behavior
+    where level = 'pair'
 ),
 
 documents as (
-    select * from behavior where level = 'document'
+    select * from behavior
+    where level = 'document'
 ),
 
 overall as (
-    select * from behavior where level = 'all'
+    select * from behavior
+    where level = 'all'
 ),
 
 features as (
@@ -28,7 +31,7 @@ select
     {{ behavior_features(
         'pairs', 'documents', 'overall', 'training_groups.feature_date'
     ) | indent(4) }},
-    features.* exclude (query, doc_id)
+    features.* exclude (query, doc_id) -- noqa: RF02
 from training_groups
 left join pairs
     on

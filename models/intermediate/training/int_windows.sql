@@ -9,6 +9,7 @@ log_span as (
     from searches
     where
         not is_bot
+        -- noqa: disable=LT02
         {% if var('as_of') %}
         and searched_at < cast('{{ var("as_of") }}' as timestamp)
         {% endif %}

@@ -25,6 +25,18 @@ looks as (
     from days
 ),
 
+variants as (
+    select 'champion' as variant
+    union all
+    select 'canary' as variant
+),
+
+metrics as (
+    select 'ctr' as metric
+    union all
+    select 'session_success' as metric
+),
+
 {# An arm without traffic must stand there with 0 users, not be missing. #}
 cells as (
     select
@@ -32,8 +44,8 @@ cells as (
         variants.variant,
         metrics.metric
     from looks
-    cross join (select 'champion' as variant union all select 'canary' as variant) as variants
-    cross join (select 'ctr' as metric union all select 'session_success' as metric) as metrics
+    cross join variants
+    cross join metrics
 ),
 
 user_totals as (

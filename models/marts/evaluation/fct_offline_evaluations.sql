@@ -16,10 +16,15 @@
 ] %}
 {% set tail = (1 - var('confidence_level')) / 2 %}
 
+-- noqa: disable=LT02
 with evaluations as (
-    select * from {{ source('flywheel_state', 'evaluations') }}
+    select requested.* from {{ source('flywheel_state', 'evaluations') }} as requested
     {% if is_incremental() %}
-    where evaluation_id not in (select evaluation_id from {{ this }} where n > 0)
+    where
+        requested.evaluation_id not in (
+            select answered.evaluation_id from {{ this }} as answered
+            where answered.n > 0
+        )
     {% endif %}
 ),
 
@@ -47,8 +52,8 @@ paired_sums as (
 ),
 
 replicates as (
-    select cast(id as integer) as replicate
-    from range(0, {{ var('bootstrap_replicates') + 1 }}) as r(id)
+    select cast(numbers.id as integer) as replicate
+    from range(0, {{ var('bootstrap_replicates') + 1 }}) as numbers (id)
 ),
 
 draws as (
@@ -160,7 +165,7 @@ sides as (
     select
         evaluations.*,
         'challenger' as side,
-        model_version as measured_version
+        evaluations.model_version as measured_version
     from evaluations
 
     union all
@@ -168,9 +173,9 @@ sides as (
     select
         evaluations.*,
         'champion' as side,
-        champion_version as measured_version
+        evaluations.champion_version as measured_version
     from evaluations
-    where champion_version <> model_version
+    where evaluations.champion_version <> evaluations.model_version
 ),
 
 {# An evaluation that found no search still answers, with nothing in the value. #}

@@ -45,7 +45,9 @@ typed as (
         nullif(trim(session_id), '') as logged_session_id,
         {{ parse_timestamp('clicked_at') }} as clicked_at,
         case
-            when try_cast(dwell_seconds as double) >= 0 and isfinite(try_cast(dwell_seconds as double))
+            when
+                try_cast(dwell_seconds as double) >= 0
+                and isfinite(try_cast(dwell_seconds as double))
                 then try_cast(dwell_seconds as double)
         end as dwell_seconds,
         coalesce(try_cast(converted as boolean), try_cast(converted as double) > 0, false)
@@ -123,7 +125,10 @@ consistent as (
 
 ),
 
-{# The same document twice in one search is one impression; a clicked row stands for it, then the best-placed. #}
+{#
+    The same document twice in one search is one impression; a clicked row stands for it, then the
+    best-placed.
+#}
 ranked as (
 
     select

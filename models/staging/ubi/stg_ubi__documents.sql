@@ -68,7 +68,9 @@ parsed as (
         line,
         tabbed_index,
         document,
-        case when read_error is null then {{ json_strings('document', fields.values() | list) }} end as parsed
+        case
+            when read_error is null then {{ json_strings('document', fields.values() | list) }}
+        end as parsed
     from separated
 
 ),
@@ -77,6 +79,7 @@ extracted as (
 
     select
         *,
+        -- noqa: disable=LT02
         {% for name in fields -%}
             parsed[{{ loop.index }}] as field_{{ name }}{{ ',' if not loop.last }}
         {% endfor %}
