@@ -36,7 +36,7 @@ run: setup ## one turn on your own log: make run LOG=path [FEATURES=path]
 lint: setup ## ruff, sqlfluff, and dbt's strict parse: no deprecation, no wrong macro argument
 	@$(BIN)/ruff check --quiet python tests
 	@$(BIN)/ruff format --quiet --check python tests
-	@$(BIN)/sqlfluff lint --nocolor --processes 2 --disable-progress-bar models analyses tests
+	@PYTHONWARNINGS=ignore $(BIN)/sqlfluff lint --nocolor --processes 2 --disable-progress-bar models analyses tests
 	@$(BIN)/python -m flywheel.strict
 
 test: lint ## every test: dbt build with data and unit tests, Great Expectations, pytest

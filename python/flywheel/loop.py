@@ -185,6 +185,8 @@ def turn(
     started_at = at or _now()
     if rebuild:
         build(settings, given, terminal, tests=tests)
+    if _record_interrupted(settings):
+        run_dbt(settings, "run", variables=given, select=AFTER_REGISTRY)
     if gates:
         validate(settings, terminal)
     verdict = judge(settings, given, terminal, at=at)
@@ -236,7 +238,7 @@ def _train_and_deploy(
         reason=f"beats {champion} offline",
         evidence=_plain(offline),
     )
-    reason = f"{version} goes to {share:.0%} of the users as {deployment.deployment_id}"
+    reason = _deployed_sentence(version, share, deployment.deployment_id)
     _record(
         settings,
         at,
@@ -356,7 +358,15 @@ def _record(
         (number,) = connection.execute(
             "select coalesce(max(iteration), 0) + 1 from flywheel_state.iterations"
         ).fetchone()
-        fingerprint = connection.execute("select fingerprint from fct_training_manifest").fetchone()
+        # The model's own: a turn may be written down after the tables were built again.
+        fingerprint = connection.execute(
+            "select fingerprint from flywheel_state.model_versions where model_version = ?",
+            [challenger],
+        ).fetchone()
+        if fingerprint is None:
+            fingerprint = connection.execute(
+                "select fingerprint from fct_training_manifest"
+            ).fetchone()
         connection.execute(
             "insert into flywheel_state.iterations values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
@@ -373,6 +383,52 @@ def _record(
                 fingerprint[0] if fingerprint else None,
             ],
         )
+
+
+def _record_interrupted(settings: Settings) -> int:
+    """Write down the turns that were stopped after their canary had started.
+
+    Returns:
+        How many there were.
+    """
+    with connect(settings) as connection:
+        untold = connection.execute(
+            """
+            with newest_evaluations as (
+                select
+                    model_version,
+                    champion_version,
+                    arg_max(evaluation_id, (requested_at, evaluation_id)) as evaluation_id
+                from flywheel_state.evaluations
+                group by model_version, champion_version
+            )
+            select
+                deployments.started_at,
+                deployments.challenger_version,
+                deployments.champion_version,
+                newest_evaluations.evaluation_id,
+                deployments.deployment_id,
+                deployments.canary_share
+            from flywheel_state.deployments as deployments
+            left join newest_evaluations
+                on deployments.challenger_version = newest_evaluations.model_version
+                and deployments.champion_version = newest_evaluations.champion_version
+            where deployments.deployment_id not in (
+                select deployment_id from flywheel_state.iterations where deployment_id is not null
+            )
+            order by deployments.deployment_id
+            """
+        ).fetchall()
+    for at, challenger, champion, evaluation_id, deployment_id, share in untold:
+        reason = _deployed_sentence(challenger, share, deployment_id)
+        _record(
+            settings, at, challenger, champion, evaluation_id, deployment_id, "deployed", reason
+        )
+    return len(untold)
+
+
+def _deployed_sentence(version: str, share: float, deployment_id: str) -> str:
+    return f"{version} goes to {share:.0%} of the users as {deployment_id}"
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:

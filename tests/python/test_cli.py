@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from conftest import Flywheel, Run
+from conftest import Flywheel, Run, Turned
 from flywheel import registry
 from flywheel.cli import _as_sentence, cli
 from flywheel.serving import load_deployment, load_ranker
@@ -57,22 +56,6 @@ COMMANDS = (
 )
 
 
-@dataclass(frozen=True)
-class Turned:
-    """A flywheel after its first turn, and what the turn printed."""
-
-    flywheel: Flywheel
-    run: Run
-    log: Path
-    features: Path
-
-    @property
-    def version(self) -> str:
-        """The model of that turn."""
-        ((version,),) = self.flywheel.rows("select model_version from dim_model_versions")
-        return version
-
-
 def run(flywheel: Flywheel, *arguments: Any) -> Run:
     """Run the command; whatever happens, nobody may see a traceback."""
     done = flywheel.command(*map(str, arguments))
@@ -101,21 +84,6 @@ def arms(flywheel: Flywheel) -> tuple[Any, Any]:
     """What the manifest serves: champion and canary."""
     manifest = json.loads((flywheel.home / "deployment.json").read_text())
     return manifest["champion"], manifest["canary"]
-
-
-@pytest.fixture(scope="module")
-def flat(tmp_path_factory: pytest.TempPathFactory) -> Turned:
-    """One turn on a flat log of the six required columns; every path needs quoting."""
-    folder = tmp_path_factory.mktemp('it\'s a "flat" one')
-    world = small_world()
-    log = write_flat(world, folder / "my log's folder" / "flat log.parquet")
-    features = world.write_features(folder / "the 'features' file.parquet")
-    flywheel = Flywheel(folder / 'my "home\'s" place')
-    turn = ok(
-        flywheel,
-        *("run", "--log", log, "--features", features, "--no-tests", "--no-validation"),
-    )
-    return Turned(flywheel, turn, log, features)
 
 
 @pytest.fixture(scope="module")
