@@ -136,14 +136,15 @@ def make_flywheel(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], F
 
 
 @pytest.fixture(scope="session")
-<<<<<<< HEAD
 def sample(make_flywheel: Callable[[str], Flywheel]) -> Flywheel:
     """The shipped sample log, built as on a fresh clone: every model, every data and unit test."""
     built = make_flywheel("sample")
     run = built.plain_dbt("build")
     assert run.status == 0, run.output
     return built
-=======
+
+
+@pytest.fixture(scope="session")
 def flat(tmp_path_factory: pytest.TempPathFactory) -> Turned:
     """One turn on a flat log of the six required columns, after one that was killed in its build.
 
@@ -168,7 +169,6 @@ def flat(tmp_path_factory: pytest.TempPathFactory) -> Turned:
     assert turn.status == 0, turn.output
     assert "Traceback" not in turn.output
     return Turned(flywheel, turn, log, features)
->>>>>>> w-e2e
 
 
 @pytest.fixture
