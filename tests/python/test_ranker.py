@@ -456,6 +456,30 @@ def test_evaluation_scores_equal_the_model_and_replace_older_ones(registered, mo
     assert execute(settings, "select count(*) from flywheel_state.ranker_scores") == [(962,)]
 
 
+def test_a_model_that_users_have_seen_is_judged_by_the_snapshot_it_serves_with(registered):
+    settings, version = registered
+    score_evaluation_rows(settings, version)
+    fresh = execute(settings, "select * from flywheel_state.ranker_scores order by all")
+    registry.start_canary(settings, version, 0.05)
+    execute(settings, "update main_intermediate.int_evaluation_rows set bhv_click_rate = 99")
+    assert score_evaluation_rows(settings, version) == 960
+    rows = execute(
+        settings,
+        'select e.f_a, e."f_price (EUR)", '
+        "case when p.doc_id is not null then p.bhv_click_rate else d.bhv_click_rate end, s.score "
+        "from flywheel_state.ranker_scores as s "
+        "inner join main_intermediate.int_evaluation_rows as e using (search_id, doc_id) "
+        f"left join read_parquet('{settings.models / version / 'behavior.parquet'}') as p "
+        "on p.query = e.query and p.doc_id = e.doc_id "
+        f"left join read_parquet('{settings.models / version / 'behavior.parquet'}') as d "
+        "on d.query is null and d.doc_id = e.doc_id",
+    )
+    values = np.array(rows, dtype=float)
+    booster = lgb.Booster(model_file=settings.models / version / "model.txt")
+    np.testing.assert_array_equal(booster.predict(values[:, :3]), values[:, 3])
+    assert len(fresh) == len(rows) == 960
+
+
 def test_a_failed_scoring_leaves_the_older_scores(registered, monkeypatch):
     settings, version = registered
     score_evaluation_rows(settings, version)

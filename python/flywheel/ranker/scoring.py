@@ -101,6 +101,12 @@ def score_evaluation_rows(
 
     In one transaction: the model's older scores of the same searches go, the new ones come.
 
+    A challenger reads the behavioural features as of the end of its training window. A model that
+    users have seen reads the snapshot it was deployed with, for that is what they saw: with fresher
+    features the champion would be judged better than it serves, and retraining look useless. Where
+    the evaluation window begins before such a model was deployed, its snapshot may know some of the
+    window, which speaks for the champion and never for the challenger.
+
     Args:
         settings: names the warehouse.
         version: a registered model; 'logged' needs no scores, so nothing happens.
@@ -117,7 +123,8 @@ def score_evaluation_rows(
     if version == LOGGED_ORDER:
         return 0
     with connect(settings, read_only=False) as connection:
-        model = load_model(settings, registry.read_state(connection).version(version))
+        known = registry.read_state(connection).version(version)
+        model = load_model(settings, known)
         columns = table_columns(connection, EVALUATION_TABLE)
         if not columns:
             raise FlywheelError(
@@ -141,10 +148,7 @@ def score_evaluation_rows(
             # A second cursor reads while the first one writes.
             reader = (
                 connection.cursor()
-                .sql(
-                    f"select search_id, doc_id{select_features(model.features.names)} "
-                    f"from {EVALUATION_TABLE}"
-                )
+                .sql(_evaluation_query(model, as_deployed=known.state != registry.CHALLENGER))
                 .to_arrow_reader(BATCH_ROWS)
             )
             for batch in reader:
@@ -171,6 +175,25 @@ def score_evaluation_rows(
             connection.rollback()
             raise
         return done
+
+
+def _evaluation_query(model: LoadedModel, *, as_deployed: bool) -> str:
+    if not as_deployed or not model.features.behavior:
+        return (
+            f"select search_id, doc_id{select_features(model.features.names)} "
+            f"from {EVALUATION_TABLE}"
+        )
+    path = str(model.behavior).replace("'", "''")
+    given = "".join(
+        f", cast(shown.{quoted(name)} as double) as {quoted(name)}" for name in model.features.user
+    )
+    return (
+        f"select shown.search_id, shown.doc_id{given}, {_known_behavior(model.features)} "
+        f"from {EVALUATION_TABLE} as shown "
+        f"left join read_parquet('{path}') as p "
+        "on p.query = shown.query and p.doc_id = shown.doc_id "
+        f"left join read_parquet('{path}') as d on d.query is null and d.doc_id = shown.doc_id"
+    )
 
 
 def score_file(
@@ -353,13 +376,8 @@ def _with_behavior(
         }
     )
     memory.register("keys", keys)
-    known = ", ".join(
-        f"case when p.doc_id is not null then p.{quoted(name)} else d.{quoted(name)} end "
-        f"as {quoted(name)}"
-        for name in features.behavior
-    )
     found = memory.sql(
-        f"select {known} from keys as k "
+        f"select {_known_behavior(features)} from keys as k "
         f"left join behavior as p on p.query = {NORMALIZED_QUERY.format(column='k.query')} "
         "and p.doc_id = k.doc_id "
         "left join behavior as d on d.query is null and d.doc_id = k.doc_id "
@@ -367,6 +385,15 @@ def _with_behavior(
     ).to_arrow_table()
     memory.unregister("keys")
     return _combined(batch, found, features.behavior)
+
+
+def _known_behavior(features: FeatureList) -> str:
+    """Columns of the pair's row `p` or, for a pair never shown, of the document's row `d`."""
+    return ", ".join(
+        f"cast(case when p.doc_id is not null then p.{quoted(name)} else d.{quoted(name)} end "
+        f"as double) as {quoted(name)}"
+        for name in features.behavior
+    )
 
 
 def _combined(batch: pa.RecordBatch, found: pa.Table, names: Sequence[str]) -> pa.RecordBatch:
