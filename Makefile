@@ -40,7 +40,7 @@ lint: setup ## ruff, sqlfluff, and dbt's strict parse: no deprecation, no wrong 
 	@$(BIN)/python -m flywheel.strict
 
 test: lint ## every test: dbt build with data and unit tests, Great Expectations, pytest
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 bench: setup ## time and memory of each step at a million impressions, beside a bare scan
 	@$(BIN)/python -m flywheel.bench

@@ -270,4 +270,4 @@ def _strict(project: Path) -> Run:
         text=True,
         timeout=120,
     )
-    return Run(done.returncode, done.stdout + done.stderr)
+    return Run(done.returncode, done.stdout + done.stderr, done.stdout)
