@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+YAML := dbt_project.yml profiles.yml models macros seeds analyses python .github
 export FLYWHEEL_HOME ?= .flywheel
 export DBT_PROFILES_DIR ?= .
 export DO_NOT_TRACK = 1
@@ -33,10 +34,11 @@ run: setup ## one turn on your own log: make run LOG=path [FEATURES=path]
 	@test -n "$(LOG)" || { echo "Say which log: make run LOG=path/to/log [FEATURES=path/to/features.parquet]"; exit 2; }
 	@$(BIN)/flywheel run --log "$(LOG)" $(if $(FEATURES),--features "$(FEATURES)")
 
-lint: setup ## ruff, sqlfluff, and dbt's strict parse: no deprecation, no wrong macro argument
+lint: setup ## ruff, sqlfluff, yamllint, and the strict gate: dbt's deprecations, the project's policy
 	@$(BIN)/ruff check --quiet python tests
 	@$(BIN)/ruff format --quiet --check python tests
 	@PYTHONWARNINGS=ignore $(BIN)/sqlfluff lint --nocolor --processes 2 --disable-progress-bar models analyses tests
+	@$(BIN)/yamllint --strict $(YAML)
 	@$(BIN)/python -m flywheel.strict
 
 test: lint ## every test: dbt build with data and unit tests, Great Expectations, pytest

@@ -135,6 +135,35 @@ def validate(assignments: tuple[str, ...]) -> None:
 
 
 @cli.command()
+@click.option("--check", is_flag=True, help="Compare YAML, warehouse and fixed tables (default).")
+@click.option(
+    "--export",
+    metavar="[PATH]",
+    is_flag=False,
+    flag_value="",
+    help="Write the public tables as an Open Data Contract Standard file; - is standard output.",
+)
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Fail if this pinned contract is no longer kept.",
+)
+def contract(check: bool, export: str | None, against: Path | None) -> None:
+    """Check, export or compare the contract of the public tables."""
+    from flywheel.contract import command
+
+    settings, terminal = load_settings(), Terminal(quiet=export == "-")
+    project = command.read(settings, terminal)
+    if export is not None:
+        command.export(project, settings, terminal, export)
+    if against is not None:
+        command.against(project, terminal, against)
+    if check or (export is None and against is None):
+        command.check(project, settings, terminal)
+
+
+@cli.command()
 @_with_vars
 @click.option("--seed", default=1, show_default=True)
 def train(assignments: tuple[str, ...], seed: int) -> None:
