@@ -23,6 +23,11 @@
                 finished_at timestamp, challenger_version varchar, champion_version varchar,
                 evaluation_id varchar, deployment_id varchar, status varchar, reason varchar,
                 fingerprint varchar',
+            'validation_results': 'run_id varchar, run_at timestamp, expectation_id varchar,
+                gate varchar, table_name varchar, column_name varchar, expectation varchar,
+                expected varchar, severity varchar, status varchar, is_success boolean,
+                observed varchar, observed_value double, unexpected_count bigint,
+                reason varchar',
         } %}
         {% do run_query('create schema if not exists flywheel_state') %}
         {% for name, columns in tables.items() %}

@@ -1,6 +1,8 @@
 """What a validation found, in words a person can act on."""
 
+import re
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,11 @@ class RuleResult:
         success: whether it holds.
         reason: why it matters.
         error: why it could not be evaluated, or None. Such a result stops whatever its severity.
+        expectation_id: the expectation, the same in each run.
+        observed_value: the number behind `observed`, or None.
+        unexpected_count: rows that break the expectation; None where it is not about rows.
+        summary: `observed` without the values of any row.
+        is_enough_data: False where a drift cannot be judged yet; such a result is a success.
     """
 
     gate: str
@@ -34,6 +41,27 @@ class RuleResult:
     success: bool
     reason: str
     error: str | None = None
+    expectation_id: str = ""
+    observed_value: float | None = None
+    unexpected_count: int | None = None
+    summary: str = ""
+    is_enough_data: bool = True
+
+    @property
+    def status(self) -> str:
+        """Stop, warn, pass or not_enough_data."""
+        if self.stops:
+            return "stop"
+        if self.warns:
+            return "warn"
+        return "pass" if self.is_enough_data else "not_enough_data"
+
+    @property
+    def kept(self) -> str:
+        """What the history keeps of it: what was found, without a value of the log in it."""
+        if self.error is None:
+            return self.summary
+        return "cannot be evaluated: " + re.sub(r"'[^']*'", "'...'", self.error)
 
     @property
     def column(self) -> str:
@@ -66,7 +94,13 @@ class RuleResult:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A suite that was not judged, because its table may be empty now, and is."""
+    """A suite that was not judged, because its table may be empty now, and is.
+
+    Attributes:
+        gate: raw, behavior or training.
+        table: the table's name.
+        reason: why it may be empty.
+    """
 
     gate: str
     table: str
@@ -83,6 +117,8 @@ class ValidationReport:
         skipped: suites of tables that are empty for a good reason.
         data_docs: the index page of the Data Docs.
         seconds: wall time, with the import of Great Expectations.
+        run_id: names the run in the history; sorts by time.
+        run_at: naive UTC moment when it began.
     """
 
     gates: tuple[str, ...]
@@ -90,6 +126,8 @@ class ValidationReport:
     skipped: tuple[Skipped, ...]
     data_docs: Path
     seconds: float
+    run_id: str
+    run_at: datetime
 
     @property
     def stops(self) -> tuple[RuleResult, ...]:
@@ -128,6 +166,8 @@ class ValidationReport:
         """The report as JSON-ready values."""
         return {
             "success": self.success,
+            "run_id": self.run_id,
+            "run_at": self.run_at.isoformat(),
             "gates": list(self.gates),
             "n_expectations": len(self.results),
             "n_stops": len(self.stops),
@@ -136,7 +176,8 @@ class ValidationReport:
             "seconds": round(self.seconds, 3),
             "skipped": [asdict(skipped) for skipped in self.skipped],
             "results": [
-                asdict(result) | {"columns": list(result.columns)} for result in self.results
+                asdict(result) | {"columns": list(result.columns), "status": result.status}
+                for result in self.results
             ],
         }
 
@@ -148,10 +189,11 @@ class ValidationFailed(FlywheelError):  # noqa: N818
         report: everything that was found.
     """
 
-    def __init__(self, report: ValidationReport) -> None:
-        """Say the first stop in one sentence, and where the others stand."""
+    def __init__(self, report: ValidationReport, *, note: str = "") -> None:
+        """Say the first stop in one sentence, where the others stand, and a note."""
         first, *others = report.stops
         more = f" (and {len(others)} more)" if others else ""
+        more += f" ({note})" if note else ""
         super().__init__(
             f"The {first.gate} gate is shut: {first.sentence}{more}; "
             f"open {report.data_docs} for the rows, mend them or the model, and validate again."
