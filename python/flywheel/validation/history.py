@@ -8,6 +8,9 @@ value of the log: what a person typed must not outlive the person's request to b
 from collections.abc import Iterator
 from typing import Any
 
+import duckdb
+
+from flywheel.errors import FlywheelError
 from flywheel.settings import Settings
 from flywheel.validation import words
 from flywheel.validation.report import ValidationReport
@@ -48,13 +51,13 @@ def append(settings: Settings, report: ValidationReport, suites: list[Suite]) ->
         How many rows were added.
 
     Raises:
-        FlywheelError: another process holds the warehouse.
+        FlywheelError: another process holds the warehouse, or it cannot be written.
     """
     rows = [*_judged(report), *_skipped(report, suites)]
     columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
     places = ", ".join("?" for _ in COLUMNS)
     with connect(settings, read_only=False) as connection:
-        # A process that dies in between leaves nothing: the file is as it was before `begin`.
+        # Whatever ends this before `commit`, an error or the process's death, leaves nothing.
         connection.begin()
         try:
             connection.execute("create schema if not exists flywheel_state")
@@ -63,9 +66,11 @@ def append(settings: Settings, report: ValidationReport, suites: list[Suite]) ->
             for row in rows:
                 connection.execute(statement, [row[name] for name in COLUMNS])
             connection.commit()
-        except BaseException:
-            connection.rollback()
-            raise
+        except duckdb.Error as error:
+            raise FlywheelError(
+                f"{TABLE} of {settings.database} cannot be written "
+                f"({words.first_line(error)}); check the disk's space, then validate again."
+            ) from error
     return len(rows)
 
 

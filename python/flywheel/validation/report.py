@@ -119,6 +119,7 @@ class ValidationReport:
         seconds: wall time, with the import of Great Expectations.
         run_id: names the run in the history; sorts by time.
         run_at: naive UTC moment when it began.
+        history_error: why the history lacks this run, or None.
     """
 
     gates: tuple[str, ...]
@@ -128,6 +129,7 @@ class ValidationReport:
     seconds: float
     run_id: str
     run_at: datetime
+    history_error: str | None = None
 
     @property
     def stops(self) -> tuple[RuleResult, ...]:
@@ -158,9 +160,16 @@ class ValidationReport:
 
         Raises:
             ValidationFailed: at least one expectation of severity stop failed.
+            FlywheelError: none did, but the results could not be kept.
         """
+        # What shuts a gate is the graver news of the two.
         if self.stops:
             raise ValidationFailed(self)
+        if self.history_error is not None:
+            raise FlywheelError(
+                f"All gates are open, but the history lacks this run: {self.history_error} "
+                "With --no-history nothing is written."
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON-ready values."""
@@ -173,12 +182,10 @@ class ValidationReport:
             "n_stops": len(self.stops),
             "n_warnings": len(self.warnings),
             "data_docs": str(self.data_docs),
+            "history_error": self.history_error,
             "seconds": round(self.seconds, 3),
             "skipped": [asdict(skipped) for skipped in self.skipped],
-            "results": [
-                asdict(result) | {"columns": list(result.columns), "status": result.status}
-                for result in self.results
-            ],
+            "results": [_plain(result) for result in self.results],
         }
 
 
@@ -189,16 +196,23 @@ class ValidationFailed(FlywheelError):  # noqa: N818
         report: everything that was found.
     """
 
-    def __init__(self, report: ValidationReport, *, note: str = "") -> None:
-        """Say the first stop in one sentence, where the others stand, and a note."""
+    def __init__(self, report: ValidationReport) -> None:
+        """Say the first stop in one sentence, and where the others stand."""
         first, *others = report.stops
         more = f" (and {len(others)} more)" if others else ""
-        more += f" ({note})" if note else ""
+        if report.history_error is not None:
+            more += f" (and the history lacks this run: {report.history_error})"
         super().__init__(
             f"The {first.gate} gate is shut: {first.sentence}{more}; "
             f"open {report.data_docs} for the rows, mend them or the model, and validate again."
         )
         self.report = report
+
+
+def _plain(result: RuleResult) -> dict[str, Any]:
+    plain = asdict(result) | {"columns": list(result.columns), "status": result.status}
+    del plain["summary"]
+    return plain
 
 
 def _lower_first(text: str) -> str:

@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from flywheel.errors import FlywheelError
 from flywheel.settings import Settings
 from flywheel.validation import history, schemas, words
 from flywheel.validation.docs import write_index
-from flywheel.validation.report import RuleResult, Skipped, ValidationFailed, ValidationReport
+from flywheel.validation.report import RuleResult, Skipped, ValidationReport
 from flywheel.validation.suites import GATES, SUITES, Rule, Suite, load_suites
 from flywheel.warehouse import connect
 
@@ -62,7 +63,7 @@ def validate(
             and `data_docs/` (HTML, index.html first).
         gates: any of raw, behavior, training; each is one checkpoint.
         on_progress: called as (steps done, steps in all, what comes next).
-        raise_on_stop: False returns the report even when a gate is shut.
+        raise_on_stop: False returns the report even when a gate is shut, or the history lacks it.
         suites_folder: where the declared suites are.
         keep_history: False only reads the warehouse.
 
@@ -121,23 +122,13 @@ def validate(
         run_at=run_at,
     )
     if keep_history:
-        _keep(settings, report, suites)
+        try:
+            history.append(settings, report, suites)
+        except FlywheelError as error:
+            report = replace(report, history_error=str(error))
     if raise_on_stop:
         report.raise_for_stops()
     return report
-
-
-def _keep(settings: Settings, report: ValidationReport, suites: list[Suite]) -> None:
-    try:
-        history.append(settings, report, suites)
-    except FlywheelError as error:
-        # What shuts a gate is the graver news of the two.
-        if report.stops:
-            raise ValidationFailed(report, note=f"the history lacks this run: {error}") from error
-        raise FlywheelError(
-            f"All gates are open, but the history lacks this run: {error} "
-            "With --no-history nothing is written."
-        ) from error
 
 
 class _Runner:
