@@ -199,13 +199,15 @@ class Robots:
                 click_pause=around(0.6, 0.5, 0.15, 2.5),
                 dwell=around(0.3, 0.5, 0.05, 2.0),
             )
-        interval = 60.0 * around(20, 0.6, 8, 70)  # slow_regular
+        # slow_regular: most never sleep; the wily keep hours and are late by nearly a whole turn.
+        interval = 60.0 * around(20, 0.6, 8, 70)
+        hours = 23.9 if rng.random() < 0.65 else between(8, 18)
         return _Habits(
-            size=23.9 * 3600 / interval,
+            size=hours * 3600 / interval,
             pause=interval,
-            spread=between(0.02, 0.45),
+            spread=between(0.02, 0.8),
             clockwork=True,
-            hours=23.9,
+            hours=hours,
             click_share=between(0.0, 0.6),
             clicks=2,
             click_pause=around(5, 0.4, 2, 20),
