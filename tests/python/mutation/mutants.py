@@ -323,7 +323,7 @@ def _constants(node: exp.Expression) -> Iterator[tuple[str, Change]]:
         if node.arg_key == "true":
             return
     # Only the parser's: nobody wrote how nulls are sorted.
-    if isinstance(parent, exp.SortArray):
+    if isinstance(parent, exp.ArraySort):
         return
     if isinstance(node, exp.Boolean):
         yield "constant", lambda n: exp.Boolean(this=not n.this)
