@@ -10,7 +10,7 @@ export DBT_PROFILES_DIR ?= .
 export DO_NOT_TRACK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test run lint bench lock clean
+.PHONY: help setup demo test mutation run lint bench lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ lint: setup ## ruff, sqlfluff, yamllint, and the strict gate: dbt's deprecations
 
 test: lint ## every test: dbt build with data and unit tests, Great Expectations, pytest
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+mutation: setup ## change the marts' SQL one place at a time: which changes does no test notice?
+	@PYTHONPATH=tests/python $(BIN)/python -m mutation
 
 bench: setup ## time and memory of each step at a million impressions, beside a bare scan
 	@$(BIN)/python -m flywheel.bench
