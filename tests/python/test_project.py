@@ -53,6 +53,8 @@ FORBIDDEN = {
     "randomness": r"(?<![\w.])(random|rand|setseed|gen_random_uuid|uuid)\s*\(",
     "a branch on the target": r"\btarget\s*\.\s*name\b",
 }
+GUARD = "start_build.sql"
+"""Stops a rebuild of published tables; which targets those are is what it is about."""
 LARGEST_FILE = 1_000_000  # bytes
 
 
@@ -160,7 +162,7 @@ def test_vars_are_documented_with_their_defaults() -> None:
 
 
 def test_vars_are_used() -> None:
-    sql = "\n".join(p.read_text("utf-8") for p in _sql("models", "macros"))
+    sql = "\n".join(p.read_text("utf-8") for p in _sql("models", "macros", "tests"))
     declared = yaml.safe_load((PROJECT / "dbt_project.yml").read_text("utf-8"))["vars"]
     used = set(re.findall(r"var\(\s*['\"]([a-z_]+)['\"]", sql))
     used |= {"raw_queries", "raw_events", "flat_log"}  # named by a macro's argument
@@ -173,7 +175,7 @@ def test_sql_is_free_of(what: str) -> None:
     found = [
         str(path.relative_to(PROJECT))
         for path in _sql("models", "macros", "analyses", "tests")
-        if re.search(FORBIDDEN[what], path.read_text("utf-8"))
+        if path.name != GUARD and re.search(FORBIDDEN[what], path.read_text("utf-8"))
     ]
     assert found == []
 
