@@ -10,10 +10,10 @@ export DBT_PROFILES_DIR ?= .
 export DO_NOT_TRACK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test mutation run lint bench lock clean
+.PHONY: help setup demo test mutation run lint bench bench-bots lock clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -49,6 +49,9 @@ mutation: setup ## change the marts' SQL one place at a time: which changes does
 
 bench: setup ## time and memory of each step at a million impressions, beside a bare scan
 	@$(BIN)/python -m flywheel.bench
+
+bench-bots: setup ## precision and recall of the bot rules by kind, in simulated worlds (docs/bots.md)
+	@$(BIN)/python -m flywheel.bench_bots --write
 
 lock: ## pin requirements.in again (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \

@@ -7,7 +7,7 @@ are judged in those of `TEST_SEEDS`. The unit is a visitor's day, as it is of th
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,9 @@ from flywheel.warehouse import connect
 
 TRAINING_SEEDS = tuple(range(101, 107))
 TEST_SEEDS = tuple(range(201, 213))
+# Shops where people seldom click, as where the page itself answers them.
+SPARSE_SEEDS = tuple(range(301, 307))
+SPARSE_WORLD = {"attraction": 0.15}
 DAYS = 14
 # Many more robots and big days than a shop has, for narrower intervals; the days are like any.
 TRAFFIC = {"searches_per_day": 800, "bot_share": 0.45, "hard_share": 0.5}
@@ -88,7 +91,12 @@ def interval(hits: npt.ArrayLike, trials: npt.ArrayLike) -> tuple[float, float, 
 
 
 def judged_days(
-    folder: Path, seeds: Sequence[int], *, days: int, traffic: Mapping[str, Any] = TRAFFIC
+    folder: Path,
+    seeds: Sequence[int],
+    *,
+    days: int,
+    traffic: Mapping[str, Any] = TRAFFIC,
+    world: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """Simulate a world a seed, run the project's own models on all of it, and add the truth.
 
@@ -97,6 +105,7 @@ def judged_days(
         seeds: of worlds and traffic.
         days: of each world.
         traffic: further arguments of `simulate`.
+        world: further arguments of `World`.
 
     Returns:
         A row a visitor's day: `persona`, `is_bot`, the signals, `reasons`.
@@ -107,7 +116,7 @@ def judged_days(
     log.mkdir(parents=True, exist_ok=True)
     for seed in seeds:
         written = simulate(
-            World(seed=seed),
+            World(seed=seed, **(world or {})),
             out_dir=folder / "one",
             truth_dir=folder / "truth" / str(seed),
             days=days,
@@ -119,8 +128,13 @@ def judged_days(
     settings = Settings(load_settings().project, folder / "home", folder / "home" / "w.duckdb")
     settings.home.mkdir(parents=True)
     given = variables.for_log(str(log), "ubi", None)
-    run_dbt(settings, "seed", variables=given, select=["bot_user_agent_patterns"])
-    run_dbt(settings, "run", variables=given, select=["+int_visitor_days__bot_verdicts"])
+    run_dbt(
+        settings,
+        "build",
+        variables=given,
+        select=["+int_visitor_days__bot_verdicts"],
+        exclude=["resource_type:test", "resource_type:unit_test"],
+    )
     with connect(settings) as connection:
         (schema,) = connection.execute(
             "select table_schema from information_schema.tables "
@@ -189,7 +203,9 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         }
     caught = [row for row in rows if flagged(row)]
     hard = [row for row in of_people if row["persona"] != "ordinary"]
+    searches = sum(row["n_searches"] for row in of_people)
     return {
+        "clicked_share": sum(row["n_clicked_searches"] for row in of_people) / max(1, searches),
         "bots": bots,
         "people": people,
         "rules": rules,
@@ -287,6 +303,25 @@ def extremes(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
     return found
 
 
+def _people_lines(found: Mapping[str, Any], cell: Callable[[Any], str]) -> list[str]:
+    lines = [
+        f"| kind of human, {100 * found['clicked_share']:.0f} % of searches clicked "
+        "| days | flagged | false positives (95 % interval) |",
+        "|---|--:|--:|--:|",
+    ]
+    for persona, row in found["people"].items():
+        lines.append(
+            f"| {persona.replace('_', ' ')} | {row['n_days']:,} | {row['n_flagged']:,} "
+            f"| {cell(row['false_positives'])} |"
+        )
+    hard = [row for name, row in found["people"].items() if name != "ordinary"]
+    lines.append(
+        f"| **all but ordinary** | {sum(r['n_days'] for r in hard):,} "
+        f"| {sum(r['n_flagged'] for r in hard):,} | {cell(found['all']['hard_false_positives'])} |"
+    )
+    return lines
+
+
 def markdown(found: Mapping[str, Any]) -> str:
     """The tables of docs/bots.md."""
 
@@ -312,18 +347,9 @@ def markdown(found: Mapping[str, Any]) -> str:
         f"| **all** | {sum(r['n_days'] for r in found['bots'].values()):,} "
         f"| {cell(total['recall'])} | {cell(total['precision'])} | | |",
         "",
-        "| kind of human | days | flagged | false positives (95 % interval) |",
-        "|---|--:|--:|--:|",
-    ]
-    for persona, row in found["people"].items():
-        lines.append(
-            f"| {persona.replace('_', ' ')} | {row['n_days']:,} | {row['n_flagged']:,} "
-            f"| {cell(row['false_positives'])} |"
-        )
-    hard = [row for name, row in found["people"].items() if name != "ordinary"]
-    lines += [
-        f"| **all but ordinary** | {sum(r['n_days'] for r in hard):,} "
-        f"| {sum(r['n_flagged'] for r in hard):,} | {cell(total['hard_false_positives'])} |",
+        *_people_lines(found, cell),
+        "",
+        *_people_lines(found["sparse"], cell),
         "",
         "| rule | days flagged | by this rule alone | of people |",
         "|---|--:|--:|--:|",
@@ -364,7 +390,10 @@ def write_page(page: Path, found: Mapping[str, Any]) -> None:
 def _show(found: Mapping[str, Any], terminal: Terminal) -> None:
     for block in markdown(found).split("\n\n"):
         head, _, *body = block.strip().splitlines()
-        cells = [[c.strip(" *`") for c in line.strip("|").split("|")] for line in (head, *body)]
+        cells = [
+            [c.strip(" *").replace("`", "") for c in line.strip("|").split("|")]
+            for line in (head, *body)
+        ]
         columns = [(name, "left" if i == 0 else "right") for i, name in enumerate(cells[0])]
         terminal.line()
         terminal.table("", columns, cells[1:])
@@ -386,12 +415,20 @@ def main(worlds: int, days: int, write: bool) -> None:
         with terminal.step("Test worlds") as step:
             rows = judged_days(folder / "test", TEST_SEEDS[:worlds], days=days)
             step.result = f"{len(rows):,} visitor days"
+        with terminal.step("Sparse worlds") as step:
+            sparse = judged_days(
+                folder / "sparse", SPARSE_SEEDS[:worlds], days=days, world=SPARSE_WORLD
+            )
+            step.result = f"{len(sparse):,} visitor days"
         found = {
             **summarise(rows),
+            "sparse": summarise(sparse),
             "training": training,
             "worlds": {
                 "training": list(TRAINING_SEEDS[:worlds]),
                 "test": list(TEST_SEEDS[:worlds]),
+                "sparse": list(SPARSE_SEEDS[:worlds]),
+                "sparse_world": SPARSE_WORLD,
                 "days": days,
                 **TRAFFIC,
             },
@@ -400,7 +437,7 @@ def main(worlds: int, days: int, write: bool) -> None:
         if write:
             docs = load_settings().project / "docs"
             write_page(docs / "bots.md", found)
-            text = json.dumps(found, indent=2, sort_keys=True) + "\n"
+            text = json.dumps(found, indent=2) + "\n"
             (docs / "bots.json").write_text(text, encoding="utf-8")
     except FlywheelError as error:
         raise SystemExit(f"flywheel: {error}") from None
