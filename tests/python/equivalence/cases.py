@@ -211,13 +211,14 @@ def example_log(log_format: str) -> list[Any]:
     """A log in which something of everything occurs."""
     if log_format == "ubi":
         return [
-            events.UbiRecord(kind, n % 4, n % 5, n % 9, n % 4, n % 4, n % 3, n % 4, n % 2, n % 3)
+            events.UbiRecord(kind, n % 5, 0, n % 9, n % 4, n % 4, n % 3, n % 4, n % 2, n % 3, n % 8)
             for n, kind in enumerate(events.UBI_KINDS * 2)
         ]
     return [
         events.FlatRecord(
             ("row", "row", "row", "row", "cut", "row", "future")[n % 7],
-            *(n % 4, n % 5, n % 9, n % 4, n % 4, 1 + n % 3, n % 4, n % 3, n % 2 == 0),
+            *(n % 5, 0, n % 3, n % 4, n % 4, 1 + n % 3, 0, n % 3, n % 2 == 0),
+            delay=n % 8,
         )
         for n in range(40)
     ]
