@@ -1,7 +1,7 @@
 """Small raw logs with everything that makes a log awkward, as hypothesis strategies.
 
-A log is a list of small records, each standing for a line or a few; hypothesis shrinks a failing
-log to the records that matter. Times stand on a grid that makes ties, gaps of exactly the session
+A log is a list of small records, each standing for a line or a few, so that a failing log can be
+shrunk to the records that matter. Times stand on a grid that makes ties, gaps of exactly the session
 timeout and midnights frequent.
 """
 
@@ -125,8 +125,8 @@ ubi_logs = st.lists(
         delay=_places(DELAYS),
         again=_again,
     ),
-    min_size=1,
-    max_size=24,
+    min_size=10,
+    max_size=40,
 )
 
 flat_logs = st.lists(
@@ -149,8 +149,8 @@ flat_logs = st.lists(
         again=_again,
         differs=st.booleans(),
     ),
-    min_size=1,
-    max_size=24,
+    min_size=10,
+    max_size=40,
 )
 
 
