@@ -378,13 +378,15 @@ class Replayed:
         from dbt.adapters.factory import FACTORY
         from dbt.compilation import Compiler
         from dbt.flags import get_flags, set_flags
+        from dbt_common.events import event_manager_client
+        from dbt_common.events.event_manager import EventManager
         from dbt_common.invocation import reset_invocation_id
 
         adapter = recording.adapter
         environment = LocalEnvironment(adapter.config.credentials)
         environment.conn = self._connection.cursor()
         environment._keep_open = True
-        flags = get_flags()
+        flags, events = get_flags(), event_manager_client.get_event_manager()
         compiler = Compiler(adapter.config)
 
         def hook(node: Any, extra: dict[str, Any]) -> None:
@@ -399,6 +401,7 @@ class Replayed:
         FACTORY.adapters["duckdb"] = adapter
         DuckDBConnectionManager._ENV = environment
         set_flags(recording.flags)
+        event_manager_client.ctx_set_event_manager(EventManager())  # hears nothing, says nothing
         reset_invocation_id()
         if tracking.active_user is not None:
             tracking.active_user.run_started_at = datetime.now(UTC)
@@ -420,6 +423,7 @@ class Replayed:
             adapter.cleanup_connections()
             DuckDBConnectionManager._ENV = None
             set_flags(flags)
+            event_manager_client.ctx_set_event_manager(events)
 
 
 def _changes_something(sql: str) -> bool:
