@@ -40,6 +40,9 @@ DEPLOYMENT = (
 """A canary that runs through the small logs, in the columns of flywheel_state.deployments."""
 
 
+ALSO = ("backfill", "refresh")
+
+
 class BuildError(AssertionError):
     """A run failed that should not have."""
 
@@ -69,6 +72,12 @@ class Recording:
     flags: Any
     hooks: dict[str, list[Any]] = field(default_factory=dict)
 
+    @property
+    def schemas(self) -> set[str]:
+        """Of the models."""
+        nodes = self.manifest.nodes.values()
+        return {node.schema for node in nodes if node.resource_type == "model"}
+
 
 class Dbt:
     """dbt in this process, with one parsed manifest for all runs.
@@ -90,6 +99,7 @@ class Dbt:
         self.scratch = scratch
         self.log = log
         self.select = tuple(select)
+        self.project = PROJECT
         self.variables = {
             "ranking_features": "",
             "raw_queries": str(log),
@@ -111,7 +121,7 @@ class Dbt:
             if backfill
             else {}
         )
-        quietly = ["--quiet", "--no-use-colors", "--no-write-json"]
+        quietly = ["--quiet", "--no-use-colors", "--no-write-json", "--log-level-file", "none"]
         around = ["--vars", json.dumps(variables), "--threads", str(threads)]
         around += ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
         around += ["--target-path", str(self.scratch / "target")]
@@ -183,47 +193,49 @@ class Recorder:
         self.dbt = dbt
         self.database = dbt.scratch / "record" / f"{CATALOG}.duckdb"
 
-    def record(self) -> tuple[list[str], dict[Kind, Recording]]:
+    def record(self, also: Sequence[str] = ALSO) -> tuple[list[str], dict[Kind, Recording]]:
         """Statements of the seeds, and a recording for each kind of run.
 
+        Args:
+            also: of `ALSO`, the kinds to record beside first runs, later runs and rebuilds.
+
         Raises:
-            BuildError: two runs of one kind differ in their statements, so that a replay would
-                not be what dbt does.
+            BuildError: two later runs differ in their statements, so that a replay would not be
+                what dbt does.
         """
+        found = {}
+        self._start_anew()
+        found[Kind(False, full_refresh=True)] = self._run(Step(full_refresh=True))
+        seeds = self._start_anew()
+        found[Kind(False)] = self._run(Step())
+        first, second = self._run(Step()), self._run(Step())
+        changed = [
+            f"{a}\nbut then\n{b}"
+            for a, b in zip(first.statements, second.statements, strict=False)
+            if a != b
+        ]
+        if changed or len(first.statements) != len(second.statements):
+            raise BuildError(
+                "Two runs executed different statements: "
+                f"{changed[:1] or (len(first.statements), len(second.statements))}"
+            )
+        found[Kind(True)] = second
+        if "backfill" in also:
+            found[Kind(True, backfill=True)] = self._run(Step(backfill=True))
+        if "refresh" in also:
+            found[Kind(True, full_refresh=True)] = self._run(Step(full_refresh=True))
+        release()
+        return seeds, found
+
+    def _start_anew(self) -> list[str]:
+        release()
         shutil.rmtree(self.database.parent, ignore_errors=True)
         self.database.parent.mkdir(parents=True)
         seeds = self._listen("seed").statements
         release()
         with duckdb.connect(str(self.database)) as connection:
             announce_canary(connection)
-        found = {Kind(existing=False): self._run(Step())}
-        for kind, step in (
-            (Kind(True), Step()),
-            (Kind(True, backfill=True), Step(backfill=True)),
-            (Kind(True, full_refresh=True), Step(full_refresh=True)),
-        ):
-            first, second = self._run(step), self._run(step)
-            changed = [
-                f"{a}\nbut then\n{b}"
-                for a, b in zip(first.statements, second.statements, strict=False)
-                if a != b
-            ]
-            if changed or len(first.statements) != len(second.statements):
-                raise BuildError(
-                    f"Two runs of one kind ({kind}) executed different statements: "
-                    f"{changed[:1] or (len(first.statements), len(second.statements))}"
-                )
-            found[kind] = second
-        release()
-        self.database.unlink()
-        seeds_again = self._listen("seed").statements
-        assert len(seeds_again) == len(seeds)
-        release()
-        with duckdb.connect(str(self.database)) as connection:
-            announce_canary(connection)
-        found[Kind(False, full_refresh=True)] = self._run(Step(full_refresh=True))
-        release()
-        return seeds, found
+        return seeds
 
     def _run(self, step: Step) -> Recording:
         select = ["--select", *self.dbt.select] if self.dbt.select else []
@@ -267,7 +279,9 @@ class Recorder:
             )
             for moment in ("on-run-start", "on-run-end")
         }
-        statements = [_without_comment(sql) for sql in heard if _changes_something(sql)]
+        statements = [
+            _unstamped(_without_comment(sql)) for sql in heard if _changes_something(sql)
+        ]
         return Recording(statements, manifest, FACTORY.adapters["duckdb"], get_flags(), hooks)
 
 
@@ -364,13 +378,15 @@ class Replayed:
         from dbt.adapters.factory import FACTORY
         from dbt.compilation import Compiler
         from dbt.flags import get_flags, set_flags
+        from dbt_common.events import event_manager_client
+        from dbt_common.events.event_manager import EventManager
         from dbt_common.invocation import reset_invocation_id
 
         adapter = recording.adapter
         environment = LocalEnvironment(adapter.config.credentials)
         environment.conn = self._connection.cursor()
         environment._keep_open = True
-        flags = get_flags()
+        flags, events = get_flags(), event_manager_client.get_event_manager()
         compiler = Compiler(adapter.config)
 
         def hook(node: Any, extra: dict[str, Any]) -> None:
@@ -385,6 +401,7 @@ class Replayed:
         FACTORY.adapters["duckdb"] = adapter
         DuckDBConnectionManager._ENV = environment
         set_flags(recording.flags)
+        event_manager_client.ctx_set_event_manager(EventManager())  # hears nothing, says nothing
         reset_invocation_id()
         if tracking.active_user is not None:
             tracking.active_user.run_started_at = datetime.now(UTC)
@@ -396,12 +413,17 @@ class Replayed:
                 redirect_stderr(said),
                 adapter.connection_named("master"),
             ):
+                # As at the start of a run: what exists is looked up once, outside a transaction.
+                adapter.cache.clear()
+                for schema in recording.schemas:
+                    adapter.list_relations(CATALOG, schema)
                 adapter.clear_transaction()
                 yield hook
         finally:
             adapter.cleanup_connections()
             DuckDBConnectionManager._ENV = None
             set_flags(flags)
+            event_manager_client.ctx_set_event_manager(events)
 
 
 def _changes_something(sql: str) -> bool:
@@ -413,6 +435,11 @@ def _changes_something(sql: str) -> bool:
 def _without_comment(sql: str) -> str:
     """The statement without the JSON comment that dbt puts before it."""
     return re.sub(r"\A\s*/\*.*?\*/\s*", "", sql, flags=re.DOTALL).strip()
+
+
+def _unstamped(sql: str) -> str:
+    """The statement without the time that dbt adds to the names of its temporary tables."""
+    return re.sub(r"(__dbt_tmp)\d+", r"\1", sql)
 
 
 @contextmanager

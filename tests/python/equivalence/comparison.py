@@ -74,12 +74,16 @@ class Comparison:
         return [d for d in self.differences if not (allow_last_bits and d.is_last_bits)]
 
 
-def read_tables(
-    connection: duckdb.DuckDBPyConnection, names: Iterable[str], schema: str = "main"
-) -> dict[str, pa.Table]:
-    """Tables of a warehouse, in memory."""
+def read_tables(connection: duckdb.DuckDBPyConnection, names: Iterable[str]) -> dict[str, pa.Table]:
+    """Tables of a warehouse, by name alone, in memory."""
+    schemas = dict(
+        connection.execute(
+            "select table_name, table_schema from information_schema.tables "
+            "where table_schema like 'main%' and not contains(table_name, '__dbt_')"
+        ).fetchall()
+    )
     return {
-        name: connection.sql(f'from "{schema}"."{name}"').to_arrow_table() for name in names
+        name: connection.sql(f'from "{schemas[name]}"."{name}"').to_arrow_table() for name in names
     }
 
 

@@ -1,7 +1,7 @@
 """Small raw logs with everything that makes a log awkward, as hypothesis strategies.
 
-A log is a list of small records, each standing for a line or a few; hypothesis shrinks a failing
-log to the records that matter. Times stand on a grid that makes ties, gaps of exactly the session
+A log is a list of small records, each standing for a line or a few, so that a failing log can be
+shrunk to the records that matter. Times stand on a grid that makes ties, gaps of exactly the session
 timeout and midnights frequent.
 """
 
@@ -17,7 +17,10 @@ import ubi_fixtures as ubi
 from equivalence.files import Delivery, Row, by_arrival
 
 START = datetime(2026, 3, 1, 23, 0)
-MINUTES = (0, 1, 29, 30, 31, 59, 60, 61, 90, 121, 780, 1440, 1470, 2881, 4320)
+SEARCH_MINUTES = (0, 30, 61, 1440, 2880)
+"""When each search is made, after `START`."""
+MINUTES = (0, 0, 0, 1, 29, 30, 31, 59, 90, 121, 1440)
+"""How long after that something happens."""
 SECONDS = (0, 1, 5, 40)
 DELAYS = (0, 0, 0, 1, 13, 30, 100, 168)
 """Hours between an event and its arrival; up to seven days."""
@@ -41,9 +44,9 @@ class UbiRecord:
 
     Attributes:
         kind: what happens.
-        user: who does it; 3 is nobody.
         search: in which search.
-        minute: place in `MINUTES`, after `START`.
+        stranger: who does it instead of the search's own user; 3 steps on is nobody.
+        minute: place in `MINUTES`.
         second: place in `SECONDS`, on top.
         doc: place in `DOCUMENTS`.
         ordinal: as logged.
@@ -55,8 +58,8 @@ class UbiRecord:
     """
 
     kind: str
-    user: int = 0
     search: int = 0
+    stranger: int = 0
     minute: int = 0
     second: int = 0
     doc: int = 0
@@ -82,8 +85,8 @@ class FlatRecord:
     """
 
     kind: str = "row"
-    user: int = 0
     search: int = 0
+    stranger: int = 0
     minute: int = 0
     second: int = 0
     doc: int = 0
@@ -103,14 +106,15 @@ def _places(values: Sequence[Any]) -> st.SearchStrategy[int]:
     return st.integers(0, len(values) - 1)
 
 
-_again = st.none() | _places(DELAYS)
+_again = st.sampled_from((None, None, *range(len(DELAYS))))
+_mostly_none = st.sampled_from((0, 0, 0, 0, 0, 1, 2, 3))
 
 ubi_logs = st.lists(
     st.builds(
         UbiRecord,
         kind=st.sampled_from(UBI_KINDS),
-        user=st.integers(0, 3),
-        search=st.integers(0, 4),
+        search=_places(SEARCH_MINUTES),
+        stranger=_mostly_none,
         minute=_places(MINUTES),
         second=_places(SECONDS),
         doc=_places(DOCUMENTS),
@@ -121,21 +125,21 @@ ubi_logs = st.lists(
         delay=_places(DELAYS),
         again=_again,
     ),
-    min_size=1,
-    max_size=24,
+    min_size=10,
+    max_size=40,
 )
 
 flat_logs = st.lists(
     st.builds(
         FlatRecord,
         kind=st.sampled_from(("row",) * 12 + ("future", "cut", "blank", "no rank", "deep")),
-        user=st.integers(0, 3),
-        search=st.integers(0, 4),
+        search=_places(SEARCH_MINUTES),
+        stranger=_mostly_none,
         minute=_places(MINUTES),
         second=_places(SECONDS),
         doc=_places(DOCUMENTS),
         ordinal=st.integers(0, 4),
-        text=_places(TEXTS),
+        text=_mostly_none,
         model=_places(MODELS),
         clicked=st.booleans(),
         click_after=st.sampled_from((None, 0, 3, 1800, 1801, 9000)),
@@ -145,15 +149,15 @@ flat_logs = st.lists(
         again=_again,
         differs=st.booleans(),
     ),
-    min_size=1,
-    max_size=24,
+    min_size=10,
+    max_size=40,
 )
 
 
 def ubi_files(log: Sequence[UbiRecord]) -> tuple[Delivery, ...]:
     """The files of a UBI log, an hour of arrival each."""
     rows = (
-        (_arrives(record.minute, record.second, delay), row)
+        (happens(record) + timedelta(hours=DELAYS[delay]), row)
         for record in log
         for delay in (record.delay, record.again)
         if delay is not None
@@ -166,34 +170,37 @@ def flat_files(log: Sequence[FlatRecord]) -> tuple[Delivery, ...]:
     """The files of a flat log, an hour of arrival each, some of them Parquet."""
     rows = []
     for record in log:
-        rows.append((_arrives(record.minute, record.second, record.delay), _flat_row(record)))
+        at = happens(record)
+        rows.append((at + timedelta(hours=DELAYS[record.delay]), _flat_row(record)))
         if record.again is not None:
             again = _flat_row(record, differs=record.differs)
-            rows.append((_arrives(record.minute, record.second, record.again), again))
+            rows.append((at + timedelta(hours=DELAYS[record.again]), again))
     return by_arrival(rows, hours=1, parquet_every=3)
 
 
-def _arrives(minute: int, second: int, delay: int) -> datetime:
-    return _happens(minute, second) + timedelta(hours=DELAYS[delay])
+def happens(record: UbiRecord | FlatRecord) -> datetime:
+    """When it happens, as far as the log says; naive UTC."""
+    minutes = SEARCH_MINUTES[record.search] + MINUTES[record.minute]
+    return START + timedelta(minutes=minutes, seconds=SECONDS[record.second])
 
 
-def _happens(minute: int, second: int) -> datetime:
-    return START + timedelta(minutes=MINUTES[minute], seconds=SECONDS[second])
+def _user(record: UbiRecord | FlatRecord) -> int:
+    return (record.search % 3 + record.stranger) % 4
 
 
 def _ubi_rows(record: UbiRecord) -> Iterator[Row]:
-    kind, name, at = record.kind, f"q{record.search}", _happens(record.minute, record.second)
-    stamp = at.isoformat() + "Z"
+    kind, name, at = record.kind, f"q{record.search}", happens(record)
+    stamp, user = at.isoformat() + "Z", _user(record)
     who: dict[str, Any] = {"application": f"app{record.application}"}
-    if record.user < 3:
-        who["client_id"] = f"c{record.user}"
+    if user < 3:
+        who["client_id"] = f"c{user}"
     doc = DOCUMENTS[record.doc]
     model = MODELS[record.model]
     if kind in ("search", "keystroke", "future"):
         shift = record.doc
         attributes = {
-            "user_agent": AGENTS[record.user % len(AGENTS)],
-            "device": ("phone", "desktop")[record.user % 2],
+            "user_agent": AGENTS[user % len(AGENTS)],
+            "device": ("phone", "desktop")[user % 2],
             "is_randomised": record.model == 2,
         }
         if model is not None:
@@ -244,7 +251,7 @@ def _flat_row(record: FlatRecord, *, differs: bool = False) -> Row:
         return '{"search_id": "q0", "rank'
     if record.kind == "blank":
         return " "
-    at = _happens(record.minute, record.second)
+    at, user = happens(record), _user(record)
     stamp = TOO_SOON if record.kind == "future" else at.isoformat() + "Z"
     clicked = record.clicked ^ differs
     clicked_at = None
@@ -257,10 +264,10 @@ def _flat_row(record: FlatRecord, *, differs: bool = False) -> Row:
         {"no rank": None, "deep": 5000}.get(record.kind, record.ordinal),
         int(clicked),
         at=stamp,
-        query=TEXTS[record.text],
-        user_id=f"c{record.user}" if record.user < 3 else None,
-        user_agent=AGENTS[record.user % len(AGENTS)],
-        device=("phone", "desktop")[record.user % 2],
+        query=TEXTS[(record.search + record.text) % len(TEXTS)],
+        user_id=f"c{user}" if user < 3 else None,
+        user_agent=AGENTS[user % len(AGENTS)],
+        device=("phone", "desktop")[user % 2],
         clicked_at=clicked_at,
         dwell_seconds=dwell + 1 if differs and dwell is not None else dwell,
         model_version=MODELS[record.model],

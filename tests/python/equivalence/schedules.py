@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from itertools import groupby
 from random import Random
 
@@ -103,7 +104,13 @@ def rewritten(files: Sequence[Delivery], chance: Random) -> list[Step]:
         for file in batch:
             donor = chance.choice(files).rows if file.name.endswith(".ndjson") else ()
             rows = [row for row in file.rows if chance.random() < 0.7][::-1]
-            wrong.append(replace(file, rows=(*donor, *rows) or file.rows))
+            wrong.append(
+                replace(
+                    file,
+                    rows=(*donor, *rows) or file.rows,
+                    arrived=file.arrived - timedelta(minutes=30),
+                )
+            )
         steps += [Step(tuple(wrong)), Step(batch)]
     return steps
 
