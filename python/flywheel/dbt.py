@@ -87,7 +87,8 @@ def run_dbt(
     arguments += ["--target-path", str(settings.home / "target")]
     arguments += ["--log-path", str(settings.home / "logs")]
     if variables:
-        arguments += ["--vars", json.dumps(dict(variables))]
+        plain = {name: _as_plain_text(value) for name, value in variables.items()}
+        arguments += ["--vars", json.dumps(plain)]
     for flag, names in (("--select", select), ("--exclude", exclude)):
         if names:
             arguments += [flag, *names]
@@ -149,6 +150,11 @@ def _interruptible() -> Iterator[threading.Event]:
         yield seen
     finally:
         signal.signal(signal.SIGINT, before or signal.default_int_handler)
+
+
+def _as_plain_text(value: Any) -> Any:
+    """A var's value so that dbt, which renders texts as Jinja, gets back the text it was."""
+    return re.sub(r"{(?=[{%#])", "{{ '{' }}", value) if isinstance(value, str) else value
 
 
 def _release_warehouse() -> None:

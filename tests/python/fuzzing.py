@@ -600,19 +600,19 @@ def count_rows(name: str, data: bytes) -> int:
 
 
 def lines_of(data: bytes) -> Iterator[bytes]:
-    """Lines that are not blank, whatever ends them."""
+    """Lines that are not blank, whatever ends them; blank are spaces and unit separators."""
     data = data.removeprefix(b"\xef\xbb\xbf")
-    return (line for line in re.split(rb"\r\n|\n|\r", data) if line.strip(b" \t"))
+    return (line for line in re.split(rb"\r\n|\n|\r", data) if line.strip(b" \x1f"))
 
 
 def csv_records(data: bytes) -> Iterator[list[str]]:
-    """Records of a CSV, its header included, blank lines left out."""
+    """Records of a CSV, its header included, empty lines left out."""
     text = data.removeprefix(b"\xef\xbb\xbf").decode("latin-1")
     header = next((line for line in re.split(r"\r\n|\n|\r", text) if line.strip()), "")
     delimiter = max(",\t;|", key=header.count)
     csv.field_size_limit(2**30)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    return (row for row in rows if any(cell.strip() for cell in row))
+    return (row for row in rows if row)
 
 
 def _is_action(line: bytes) -> bool:

@@ -41,7 +41,7 @@ typed as (
         cast(row_number as bigint) as row_number,
         files.arrived_at,
         read_error,
-        unread_text,
+        {{ redact_addresses('unread_text') }} as unread_text,
         nullif(trim(search_id), '') as search_id,
         {{ parse_timestamp('searched_at') }} as searched_at,
         searched_at as searched_at_text,
@@ -69,7 +69,7 @@ typed as (
         coalesce(try_cast(converted as boolean), try_cast(converted as double) > 0, false)
             as is_converted,
         nullif(trim(user_agent), '') as user_agent,
-        case when ip is not null then md5('{{ var("address_salt") }}' || '-' || ip) end as ip_hash,
+        {{ hash_address('ip') }} as ip_hash,
         device,
         nullif(trim(variant), '') as variant,
         nullif(trim(model_version), '') as model_version,
