@@ -46,10 +46,19 @@ STOPS = [
     corruption(
         "lost input rows",
         "raw",
-        "update fct_input_reconciliation set n_used = 190 where source = 'ubi_queries'",
+        "update fct_input_reconciliation set n_used = 90 where event_date = '2026-01-02'",
         "fct_input_reconciliation",
         "n_rows, n_used, n_merged, n_quarantined",
         "1",
+    ),
+    corruption(
+        "rows without a day counted twice",
+        "raw",
+        "insert into fct_input_reconciliation select * from fct_input_reconciliation "
+        "where event_date is null",
+        "fct_input_reconciliation",
+        "source, source_file, event_date",
+        "1 row, for example source ubi_queries",
     ),
     corruption(
         "mostly quarantined",

@@ -103,9 +103,11 @@ from main.fct_impressions where clicked = 1;
 
 create table main.fct_input_reconciliation as
 select * from (values
-    ('ubi_queries', 'queries.ndjson', 210, 200, 8, 2),
-    ('ubi_events', 'events.ndjson', 150, 143, 0, 7)
-) as files (source, source_file, n_rows, n_used, n_merged, n_quarantined);
+    ('ubi_queries', 'queries.ndjson', date '2026-01-01', 110, 108, 2, 0),
+    ('ubi_queries', 'queries.ndjson', date '2026-01-02', 98, 92, 6, 0),
+    ('ubi_queries', 'queries.ndjson', null, 2, 0, 0, 2),
+    ('ubi_events', 'events.ndjson', date '2026-01-01', 150, 143, 0, 7)
+) as files (source, source_file, event_date, n_rows, n_used, n_merged, n_quarantined);
 
 create table main.fct_quarantined_rows as
 select

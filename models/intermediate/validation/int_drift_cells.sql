@@ -1,7 +1,7 @@
 {#
     Only the two newest windows are read, so the cost does not grow with the log.
 
-    Counts are taken per visitor first: a visitor is hashed into its group once, not once a row.
+    Visitors are hashed into their groups before anything is counted: once each, not once a row.
 #}
 with searches as (
     select * from {{ ref('fct_searches') }}
@@ -15,9 +15,26 @@ windows as (
     select * from {{ ref('int_drift_windows') }}
 ),
 
+visitors_in_windows as (
+    select distinct searches.user_id
+    from searches
+    inner join windows
+        on
+            searches.searched_at >= windows.previous_start
+            and searches.searched_at <= windows.log_end
+),
+
+visitors as (
+    select
+        user_id,
+        {{ jackknife_group('user_id', var('jackknife_groups')) }} as jackknife_group
+    from visitors_in_windows
+),
+
 searches_in_windows as (
     select
         searches.user_id,
+        visitors.jackknife_group,
         cast(searches.searched_at as date) as search_date,
         searches.is_bot,
         searches.n_shown,
@@ -27,11 +44,13 @@ searches_in_windows as (
         on
             searches.searched_at >= windows.previous_start
             and searches.searched_at <= windows.log_end
+    inner join visitors
+        on searches.user_id = visitors.user_id
 ),
 
 impressions_in_windows as (
     select
-        impressions.user_id,
+        visitors.jackknife_group,
         impressions.rank,
         impressions.clicked,
         impressions.dwell_seconds,
@@ -41,114 +60,110 @@ impressions_in_windows as (
         on
             impressions.searched_at >= windows.previous_start
             and impressions.searched_at <= windows.log_end
+    inner join visitors
+        on impressions.user_id = visitors.user_id
 ),
 
 -- a visitor-day, whatever the number of its searches: one busy crawler is no change of the traffic
 visitor_days as (
     select
         user_id,
+        jackknife_group,
         is_current,
         search_date,
         max(case when is_bot then 1 else 0 end) as is_bot_day
     from searches_in_windows
-    group by user_id, is_current, search_date
+    group by user_id, jackknife_group, is_current, search_date
 ),
 
-visitor_bots as (
+bots as (
     select
-        user_id,
+        jackknife_group,
         is_current,
         case when is_bot_day = 1 then 'bot' else 'human' end as cell,
         count(*) as n_units
     from visitor_days
-    group by user_id, is_current, case when is_bot_day = 1 then 'bot' else 'human' end
+    group by jackknife_group, is_current, case when is_bot_day = 1 then 'bot' else 'human' end
 ),
 
-visitor_ranks as (
+ranks as (
     select
-        user_id,
+        jackknife_group,
         is_current,
         {{ rank_band('rank') }} as cell,
         count(*) as n_units,
         sum(clicked) as n_clicks
     from impressions_in_windows
-    group by user_id, is_current, {{ rank_band('rank') }}
+    group by jackknife_group, is_current, {{ rank_band('rank') }}
 ),
 
 -- lists that stop arriving, or come back empty, are a change of coverage too
-visitor_empty_lists as (
+empty_lists as (
     select
-        user_id,
+        jackknife_group,
         is_current,
         count(*) as n_units
     from searches_in_windows
     where not is_bot and n_shown = 0
-    group by user_id, is_current
+    group by jackknife_group, is_current
 ),
 
-visitor_dwells as (
+dwells as (
     select
-        user_id,
+        jackknife_group,
         is_current,
         {{ dwell_band('dwell_seconds') }} as cell,
         count(*) as n_units
     from impressions_in_windows
     where clicked = 1
-    group by user_id, is_current, {{ dwell_band('dwell_seconds') }}
+    group by jackknife_group, is_current, {{ dwell_band('dwell_seconds') }}
 ),
 
-visitor_cells as (
+all_cells as (
     select
         'click_rate_by_rank' as measure,
-        user_id,
+        jackknife_group,
         is_current,
         cell,
         n_units,
         n_clicks
-    from visitor_ranks
+    from ranks
     union all
     select
         'rank_coverage' as measure,
-        user_id,
+        jackknife_group,
         is_current,
         cell,
         n_units,
         0 as n_clicks
-    from visitor_ranks
+    from ranks
     union all
     select
         'rank_coverage' as measure,
-        user_id,
+        jackknife_group,
         is_current,
         'nothing shown' as cell,
         n_units,
         0 as n_clicks
-    from visitor_empty_lists
+    from empty_lists
     union all
     select
         'dwell' as measure,
-        user_id,
+        jackknife_group,
         is_current,
         cell,
         n_units,
         0 as n_clicks
-    from visitor_dwells
+    from dwells
     union all
     select
         'bot_share' as measure,
-        user_id,
+        jackknife_group,
         is_current,
         cell,
         n_units,
         0 as n_clicks
-    from visitor_bots
-),
-
-grouped_visitors as (
-    select
-        *,
-        {{ jackknife_group('user_id', var('jackknife_groups')) }} as jackknife_group
-    from visitor_cells
+    from bots
 )
 
 select
@@ -159,5 +174,5 @@ select
     cast(sum(case when is_current then n_units else 0 end) as bigint) as n_current,
     cast(sum(case when is_current then 0 else n_clicks end) as bigint) as n_previous_clicks,
     cast(sum(case when is_current then n_clicks else 0 end) as bigint) as n_current_clicks
-from grouped_visitors
+from all_cells
 group by measure, cell, jackknife_group

@@ -58,7 +58,8 @@ def observed(result: Mapping[str, Any], *, examples: bool = True) -> str:
         bad, total = result["unexpected_count"], result.get("element_count") or 0
         if not bad:
             return f"none of {_number(total)} rows"
-        share = f" ({100 * bad / total:.2g} %)" if total else ""
+        percent = 100 * bad / total if total else 0.0
+        share = f" ({percent:{'.0f' if percent >= 10 else '.2g'}} %)" if total else ""
         return f"{_number(bad)} of {_number(total)} rows{share}" + shown(
             result.get("partial_unexpected_list") or []
         )
