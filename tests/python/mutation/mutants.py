@@ -254,7 +254,7 @@ def _changes(node: exp.Expression) -> Iterator[tuple[str, Change]]:
     elif isinstance(node, exp.Between):
         yield "comparison low", lambda n: _bounds(n, exp.GT, exp.LTE)
         yield "comparison high", lambda n: _bounds(n, exp.GTE, exp.LT)
-    elif isinstance(node, (exp.And, exp.Or)):
+    elif isinstance(node, (exp.And, exp.Or)) and not isinstance(node.expression, exp.Boolean):
         yield "connector", _other_connector
     elif type(node) in ARITHMETIC:
         yield (
@@ -322,6 +322,9 @@ def _constants(node: exp.Expression) -> Iterator[tuple[str, Change]]:
     if isinstance(parent, exp.If) and isinstance(parent.parent.parent, exp.Count):
         if node.arg_key == "true":
             return
+    # `where true` is what a rebuild puts for the scope of an incremental run.
+    if isinstance(node, exp.Boolean) and isinstance(parent, (exp.Where, exp.And)):
+        return
     # Only the parser's: nobody wrote how nulls are sorted.
     if isinstance(parent, exp.ArraySort):
         return
@@ -368,14 +371,16 @@ def _joins(node: exp.Join) -> Iterator[tuple[str, Change]]:
 def _conditions(node: exp.Expression, arg: str, kind: str) -> Iterator[tuple[str, Change]]:
     """Without one of the conditions that must all hold; `kind` alone is without the only one."""
     terms = list(node.args[arg].flatten()) if isinstance(node.args[arg], exp.And) else []
-    for i in range(len(terms)):
+    for i, term in enumerate(terms):
+        if isinstance(term, exp.Boolean):
+            continue
 
         def without(n: exp.Expression, i: int = i) -> None:
             kept = [t for j, t in enumerate(n.args[arg].flatten(unnest=False)) if j != i]
             n.set(arg, exp.and_(*(t.copy() for t in kept)))
 
         yield f"{kind} {i}", without
-    if not terms:
+    if not terms and not isinstance(node.args[arg], exp.Boolean):
         yield kind, lambda n: n.pop() and None
 
 
