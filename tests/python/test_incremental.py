@@ -26,7 +26,9 @@ def search(number: int, at: str, *, user: str = "u1", clicked: int = 1) -> list[
     ]
 
 
-def write(path: Path, *searches: list[dict[str, Any]], arrived: str = "2026-03-20 00:00:00") -> None:
+def write(
+    path: Path, *searches: list[dict[str, Any]], arrived: str = "2026-03-20 00:00:00"
+) -> None:
     """Write rows as NDJSON, in a file that arrived at the given time (UTC)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(row) + "\n" for rows in searches for row in rows))
@@ -207,7 +209,7 @@ def test_late_rows_are_counted_from_how_far_the_log_had_come(
 def test_published_tables_are_rebuilt_only_with_leave(built: tuple[Flywheel, Path]) -> None:
     flywheel, log = built
     published: dict[str, Any] = {"dev_targets": ["elsewhere"]}
-    with pytest.raises(FlywheelError, match="would rebuild published tables.*allow_full_refresh"):
+    with pytest.raises(FlywheelError, match=r"would rebuild published tables.*allow_full_refresh"):
         run(flywheel, log, full_refresh=True, **published)
     with pytest.raises(FlywheelError, match="another log than the one that was loaded"):
         run(flywheel, PROJECT / "tests", **published)

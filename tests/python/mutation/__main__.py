@@ -41,7 +41,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--models", nargs="+", help="these models (default: all marts)")
     parser.add_argument("--intermediate", action="store_true", help="intermediate models too")
     parser.add_argument("--each", type=int, help="at most so many mutants of a kind and model")
-    parser.add_argument("--no-pytest", action="store_true", help="leave out the SQL tests of pytest")
+    parser.add_argument(
+        "--no-pytest", action="store_true", help="leave out the SQL tests of pytest"
+    )
     parser.add_argument("--built", type=Path, help="folder of a finished build, to save one")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--verbose", action="store_true", help="print who noticed each mutant")
@@ -96,21 +98,21 @@ def run(
     built: Built, models: list[Model], chosen: list[Mutant], options: argparse.Namespace
 ) -> list[Verdict]:
     """The verdicts, in the order of the mutants."""
-    with tempfile.TemporaryDirectory() as folder:
-        with ProcessPoolExecutor(
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ProcessPoolExecutor(
             options.processes, initializer=_start, initargs=(built, Path(folder))
-        ) as pool:
-            for model, failing in zip(models, pool.map(_check, models), strict=True):
-                if failing:
-                    raise FlywheelError(
-                        f"Unchanged {model.name} fails already: {', '.join(failing)}."
-                    )
-            verdicts = []
-            for verdict in pool.map(_judge, chosen, chunksize=4):
-                verdicts.append(verdict)
-                _progress(len(verdicts), len(chosen))
-            if not options.no_pytest:
-                verdicts = list(pool.map(_judge_by_pytest, verdicts))
+        ) as pool,
+    ):
+        for model, failing in zip(models, pool.map(_check, models), strict=True):
+            if failing:
+                raise FlywheelError(f"Unchanged {model.name} fails already: {', '.join(failing)}.")
+        verdicts = []
+        for verdict in pool.map(_judge, chosen, chunksize=4):
+            verdicts.append(verdict)
+            _progress(len(verdicts), len(chosen))
+        if not options.no_pytest:
+            verdicts = list(pool.map(_judge_by_pytest, verdicts))
     return verdicts
 
 
@@ -170,12 +172,15 @@ def _report(verdicts: list[Verdict], options: argparse.Namespace, seconds: float
         status = 1
     # A listed mutant that a test notices now needs no excuse any more (all of it must have run).
     gone = sorted(
-        key for key in listed.keys() - {m.key for m in survived}
+        key
+        for key in listed.keys() - {m.key for m in survived}
         if key[0] in {v.mutant.model for v in valid}
     )
     if gone and options.each is None and not options.no_pytest:
         print("These of survivors.toml are noticed, or do not exist any more:")
-        print("\n".join(f"  {model}, {scope}: {change} ({nth})" for model, scope, change, nth in gone))
+        print(
+            "\n".join(f"  {model}, {scope}: {change} ({nth})" for model, scope, change, nth in gone)
+        )
         status = 1
     return status
 
