@@ -33,9 +33,7 @@ def check(project: Project, settings: Settings, terminal: Terminal) -> None:
             found = differences(project, connection)
         columns = sum(len(model.columns) for model in project.models.values())
         step.result = f"{len(project.models)} tables, {columns} columns: {_count(found)}"
-    _fail(
-        found, "YAML, warehouse and fixed tables disagree", "build again, or mend what drifted"
-    )
+    _fail(found, "YAML, warehouse and fixed tables disagree", "build again, or mend what drifted")
 
 
 def export(project: Project, settings: Settings, terminal: Terminal, path: str) -> None:

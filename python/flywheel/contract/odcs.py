@@ -52,7 +52,7 @@ def contract(project: Project) -> dict[str, Any]:
     Raises:
         FlywheelError: a column's type has no counterpart in the standard.
     """
-    public = {model.name: model for model in project.public}
+    public = {model.unique_id: model for model in project.public}
     return {
         "apiVersion": API_VERSION,
         "kind": "DataContract",
@@ -219,8 +219,7 @@ def _bounds(tests: list[DataTest]) -> dict[str, float]:
 
 def _target(test: DataTest, public: Mapping[str, Model]) -> Model | None:
     """The public model that a promise refers to; other tables are no part of the contract."""
-    match = re.fullmatch(r"ref\(['\"]([a-z0-9_]+)['\"]\)", str(test.arguments.get("to", "")))
-    return public.get(match[1]) if match and test.is_promise else None
+    return public.get(test.refers_to) if test.refers_to and test.is_promise else None
 
 
 def _quality(test: DataTest, model: Model) -> dict[str, Any] | None:
