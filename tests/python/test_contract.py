@@ -291,6 +291,18 @@ def test_tests_that_only_warn_are_no_promises() -> None:
     assert table["quality"][0]["implementation"] == {"test": "house_test", "arguments": {"size": 3}}
 
 
+def test_a_key_with_nulls_is_a_rule_and_no_primary_key() -> None:
+    manifest = tiny()
+    _finer_key(manifest)
+    (table,) = (t for t in odcs.contract(project(manifest))["schema"] if t["name"] == "fct_things")
+    assert [p["name"] for p in table["properties"] if "primaryKey" in p] == []
+    assert table["quality"][0]["arguments"] == {"properties": ["thing_id", "colour"]}
+    never_null = data_test("not_null", "fct_things", "colour")
+    manifest["nodes"][never_null["unique_id"]] = never_null
+    (table,) = (t for t in odcs.contract(project(manifest))["schema"] if t["name"] == "fct_things")
+    assert [p["primaryKeyPosition"] for p in table["properties"]] == [1, 2]
+
+
 def test_a_type_without_counterpart_is_refused() -> None:
     manifest = tiny()
     column = manifest["nodes"]["model.tiny.fct_things"]["columns"]["colour"]

@@ -1,21 +1,33 @@
+{{ config(
+    materialized='incremental',
+    incremental_predicates=[
+        'exists (select 1 from flywheel_state.changed_visits where visitor = user_id and '
+        ~ 'activity_date between cast(range_start as date) and cast(range_end as date))',
+    ],
+) }}
+
 with
 
 activities as (
 
     select * from {{ ref('int_activities__sessionized') }}
-    where action <> 'impression'
+    where
+        action <> 'impression'
+        and {{ is_changed_visitor_day('user_id', 'activity_at') | indent(8) }}
 
 ),
 
 searches as (
 
     select * from {{ ref('int_log_searches') }}
+    where {{ is_changed_visitor_day('user_id', 'searched_at') | indent(4) }}
 
 ),
 
 events as (
 
     select * from {{ ref('int_log_events') }}
+    where {{ is_changed_visitor_day('user_id', 'event_at') | indent(4) }}
 
 ),
 
@@ -87,7 +99,8 @@ search_signals as (
         search_gaps.activity_date,
         count(*) as n_searches,
         count(distinct searches.normalized_query) as n_distinct_queries,
-        stddev_samp(search_gaps.gap_seconds) / nullif(avg(search_gaps.gap_seconds), 0)
+        {{ in_order('stddev_samp', 'search_gaps.gap_seconds') }}
+        / nullif({{ in_order('avg', 'search_gaps.gap_seconds') }}, 0)
             as gap_variation
     from search_gaps
     inner join searches on search_gaps.search_id = searches.search_id

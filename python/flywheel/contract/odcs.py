@@ -175,7 +175,8 @@ def _property(column: Column, model: Model, public: Mapping[str, Model]) -> dict
         }
     if column.name in model.unique:
         described["unique"] = True
-    if column.name in model.key:
+    # A primary key has no nulls; a key that has some stands as a rule of the table only.
+    if column.name in model.key and model.required.issuperset(model.key):
         described["primaryKey"] = True
         described["primaryKeyPosition"] = model.key.index(column.name) + 1
     bounds = _bounds(tests) if logical in ("integer", "number") else {}
