@@ -73,7 +73,9 @@ def _table_breaks(name: str, before: Contract, after: Contract) -> Iterator[str]
             yield f"{where}: it was unique and now may repeat."
     was, now = _about(before, "key"), _about(after, "key")
     if was and was != now:
-        yield f"{name}: a row was named by ({', '.join(was)}) and now is by ({', '.join(now or ())})."
+        yield (
+            f"{name}: a row was named by ({', '.join(was)}) and now is by ({', '.join(now or ())})."
+        )
 
 
 def _table_additions(name: str, before: Contract, after: Contract) -> Iterator[str]:

@@ -35,6 +35,7 @@ class DataTest:
         kind: not_null, unique, relationships and so on.
         column: the column it stands under; None for a test of the whole model.
         arguments: what the YAML gives it, without column and model.
+        refers_to: unique id of the other table it reads; None where it reads none.
         where: the rows it looks at; None means all.
         stops: whether a failure is an error, not a warning.
     """
@@ -42,6 +43,7 @@ class DataTest:
     kind: str
     column: str | None
     arguments: Mapping[str, Any]
+    refers_to: str | None
     where: str | None
     stops: bool
 
@@ -275,10 +277,12 @@ def _model(node: Mapping[str, Any], tests: tuple[DataTest, ...]) -> Model:
 def _test(node: Mapping[str, Any]) -> DataTest:
     given = node["test_metadata"]["kwargs"]
     config = node["config"]
+    others = [n for n in node["depends_on"]["nodes"] if n != node["attached_node"]]
     return DataTest(
         kind=node["test_metadata"]["name"],
         column=node.get("column_name"),
         arguments={k: v for k, v in given.items() if k not in ("model", "column_name")},
+        refers_to=others[0] if others else None,
         where=config.get("where"),
         stops=str(config.get("severity") or "error").lower() == "error",
     )

@@ -52,7 +52,7 @@ def contract(project: Project) -> dict[str, Any]:
     Raises:
         FlywheelError: a column's type has no counterpart in the standard.
     """
-    public = {model.name: model for model in project.public}
+    public = {model.unique_id: model for model in project.public}
     return {
         "apiVersion": API_VERSION,
         "kind": "DataContract",
@@ -175,7 +175,8 @@ def _property(column: Column, model: Model, public: Mapping[str, Model]) -> dict
         }
     if column.name in model.unique:
         described["unique"] = True
-    if column.name in model.key:
+    # A primary key has no nulls; a key that has some stands as a rule of the table only.
+    if column.name in model.key and model.required.issuperset(model.key):
         described["primaryKey"] = True
         described["primaryKeyPosition"] = model.key.index(column.name) + 1
     bounds = _bounds(tests) if logical in ("integer", "number") else {}
@@ -219,8 +220,7 @@ def _bounds(tests: list[DataTest]) -> dict[str, float]:
 
 def _target(test: DataTest, public: Mapping[str, Model]) -> Model | None:
     """The public model that a promise refers to; other tables are no part of the contract."""
-    match = re.fullmatch(r"ref\(['\"]([a-z0-9_]+)['\"]\)", str(test.arguments.get("to", "")))
-    return public.get(match[1]) if match and test.is_promise else None
+    return public.get(test.refers_to) if test.refers_to and test.is_promise else None
 
 
 def _quality(test: DataTest, model: Model) -> dict[str, Any] | None:
