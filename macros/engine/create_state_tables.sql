@@ -1,6 +1,7 @@
 {#
-    Tables that Python writes. They are created empty before anything else, so that `dbt build`
-    works before a model was ever trained, and a rebuild of the project never touches them.
+    Tables that outlive a rebuild: what Python writes, and what builds remember of each other (see
+    docs/incremental.md). They are created empty before anything else, so that `dbt build` works
+    before a model was ever trained.
 #}
 {% macro create_state_tables() %}
     {% if execute and flags.WHICH in ('build', 'run', 'test') %}
@@ -23,6 +24,20 @@
                 finished_at timestamp, challenger_version varchar, champion_version varchar,
                 evaluation_id varchar, deployment_id varchar, status varchar, reason varchar,
                 fingerprint varchar',
+            'builds': 'build_number bigint, started_at timestamp, log_id varchar, rules varchar',
+            'model_builds': 'model_name varchar, build_number bigint, n_rows_written bigint',
+            'loaded_files': 'source varchar, source_file varchar, n_bytes bigint,
+                modified_at timestamp, arrived_at timestamp, log_id varchar, build_number bigint',
+            'pending_files': 'source varchar, source_file varchar, n_bytes bigint,
+                modified_at timestamp, arrived_at timestamp, is_named boolean',
+            'changed_inputs': 'search_key varchar, build_number bigint',
+            'changed_visits': 'visitor varchar, range_start timestamp, range_end timestamp,
+                build_number bigint',
+            'changed_searches': 'search_id varchar, build_number bigint',
+            'changed_sessions': 'session_id varchar, visitor varchar, build_number bigint',
+            'changed_query_days': 'changed_date date, changed_query varchar, build_number bigint',
+            'changed_deployments': 'deployment_id varchar, build_number bigint',
+            'seen_deployments': 'deployment_id varchar, fingerprint varchar',
         } %}
         {% do run_query('create schema if not exists flywheel_state') %}
         {% for name, columns in tables.items() %}

@@ -1,6 +1,8 @@
 {#
-    Makes the source views of schema raw from the path vars, when a run starts. The format that is
-    not chosen gets an empty view, so that every model exists whichever format is read.
+    Makes the source views of schema raw from the path vars, when a run starts. They show the files
+    that no build has loaded yet, or that have changed since; the ledger of the others is
+    flywheel_state.loaded_files. The format that is not chosen gets an empty view, so that every
+    model exists whichever format is read.
 #}
 {% macro register_raw_sources() %}
     {% if execute and flags.WHICH in ('build', 'run') %}
@@ -35,6 +37,9 @@
         {% endif %}
     {% endif %}
     {% do run_query('create schema if not exists raw') %}
+    {% do run_query('delete from flywheel_state.pending_files') %}
+    {% do duckdb_find_pending_files('ubi', 'stg_ubi__documents', lines) %}
+    {% do duckdb_find_pending_files('flat', 'stg_flat__rows', flat) %}
     {% do flat.update({'csv_dialects': duckdb_csv_dialects(flat.csv)}) %}
     {% do duckdb_find_unreadable_rows(lines.text + flat.text, flat.csv_dialects) %}
     {% do run_query('create or replace view raw.ubi_lines as ' ~ duckdb_raw_lines(lines)) %}
@@ -43,6 +48,60 @@
         'create or replace view raw.ranking_features as '
         ~ duckdb_ranking_features(features)
     ) %}
+{% endmacro %}
+
+{#
+    Keeps of the files named those that staging does not hold as they are now, by size and time of
+    modification, and notes them in flywheel_state.pending_files; there too stand the files of
+    another log, whose rows have to go. A file that is no longer there has been loaded: its rows
+    stay. A file's time of modification is when its rows arrived, unless it cannot be (archives
+    set it to the epoch).
+#}
+{% macro duckdb_find_pending_files(source_name, staging_model, files) %}
+    {% set node = graph.nodes['model.eval_flywheel.' ~ staging_model] %}
+    {% set is_staged = not flags.FULL_REFRESH
+        and adapter.get_relation(node.database, node.schema, node.alias) is not none %}
+    {% set named = files.text + files.parquet + files.csv %}
+    {% set current_log = "(select log_id from flywheel_state.builds where build_number = "
+        ~ current_build() ~ ")" %}
+    {% set named_files %}
+        select
+            cast(null as varchar) as source_file, cast(null as bigint) as n_bytes,
+            cast(null as timestamp) as modified_at
+        where false
+        {% if named %}
+        union all
+        select filename, size, cast(last_modified as timestamp)
+        from read_blob({{ duckdb_file_list(named) }})
+        {% endif %}
+    {% endset %}
+    {% do run_query(
+        "insert into flywheel_state.pending_files "
+        ~ "select '" ~ source_name ~ "', named.source_file, named.n_bytes, named.modified_at, "
+        ~ "case when named.modified_at >= cast('" ~ var('earliest_plausible_at')
+        ~ "' as timestamp) then named.modified_at else timestamp '"
+        ~ run_started_at.strftime('%Y-%m-%d %H:%M:%S') ~ "' end, true "
+        ~ 'from (' ~ named_files ~ ') as named '
+        ~ 'left join flywheel_state.loaded_files as loaded '
+        ~ "on loaded.source = '" ~ source_name ~ "' "
+        ~ 'and loaded.source_file = named.source_file and loaded.n_bytes = named.n_bytes '
+        ~ 'and loaded.modified_at = named.modified_at and loaded.log_id = ' ~ current_log
+        ~ ' where loaded.source_file is null or ' ~ ('false' if is_staged else 'true')
+    ) %}
+    {% do run_query(
+        'insert into flywheel_state.pending_files '
+        ~ 'select source, source_file, n_bytes, modified_at, arrived_at, false '
+        ~ "from flywheel_state.loaded_files where source = '" ~ source_name ~ "' "
+        ~ 'and log_id <> ' ~ current_log ~ ' and source_file not in '
+        ~ '(select source_file from (' ~ named_files ~ ') as named)'
+    ) %}
+    {% set pending = run_query(
+        'select source_file from flywheel_state.pending_files '
+        ~ "where is_named and source = '" ~ source_name ~ "'"
+    ).columns[0].values() | list %}
+    {% for kind in ('text', 'parquet', 'csv') %}
+        {% do files.update({kind: files[kind] | select('in', pending) | list}) %}
+    {% endfor %}
 {% endmacro %}
 
 {% macro sort_log_files(var_name, files) %}

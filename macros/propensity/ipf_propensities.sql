@@ -119,10 +119,12 @@
                     else
                         max(theta) * coalesce(
                             exp(greatest(-1, least(1,
-                                {{ damping }} * (sum(n_clicks) - sum(expected))
-                                / nullif(sum(expected * (1 - expected / item_clicks)), 0)
+                                {{ damping }} * (sum(n_clicks) - {{ exact_sum('expected') }})
+                                / nullif(
+                                    {{ exact_sum('expected * (1 - expected / item_clicks)') }}, 0
+                                )
                             ))),
-                            sum(n_clicks) / nullif(sum(expected), 0)
+                            sum(n_clicks) / nullif({{ exact_sum('expected') }}, 0)
                         )
                 end as theta
             from (
@@ -141,7 +143,7 @@
                         edges.item,
                         sum(edges.n_clicks) as item_clicks,
                         sum(edges.n_clicks)
-                        / nullif(sum(edges.n_impressions * fits.theta), 0) as gamma
+                        / nullif({{ exact_sum('edges.n_impressions * fits.theta') }}, 0) as gamma
                     from edges
                     inner join fits
                         on edges.slot = fits.slot

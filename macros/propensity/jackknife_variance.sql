@@ -1,7 +1,7 @@
 {# Taken about the mean of the replicates; null with fewer than two of them. #}
 {% macro jackknife_variance(estimate) -%}
     (
-        var_samp({{ estimate }})
+        {{ in_order('var_samp', estimate) }}
         * power(count({{ estimate }}) - 1, 2) / nullif(count({{ estimate }}), 0)
     )
 {%- endmacro %}

@@ -11,6 +11,8 @@ from flywheel.errors import FlywheelError
 from flywheel.settings import Settings
 
 PATH_VARS = ("raw_queries", "raw_events", "flat_log", "ranking_features")
+ONE_RUN_VARS = ("backfill_start", "backfill_end", "allow_full_refresh")
+"""Vars that speak of one run; remembered, they would silently speak of every later one."""
 
 
 def parse(assignments: Iterable[str], project: Path) -> dict[str, Any]:
@@ -80,7 +82,8 @@ def remember(settings: Settings, variables: Mapping[str, Any]) -> None:
     """Keep the vars for the commands that follow."""
     from flywheel.files import write_atomic
 
-    text = json.dumps(dict(variables), indent=2, sort_keys=True) + "\n"
+    kept = {name: given for name, given in variables.items() if name not in ONE_RUN_VARS}
+    text = json.dumps(kept, indent=2, sort_keys=True) + "\n"
     write_atomic(_file(settings), text.encode())
 
 

@@ -1,14 +1,26 @@
+{{ config(
+    materialized='incremental',
+    incremental_predicates=[
+        'exists (select 1 from flywheel_state.changed_visits '
+        ~ 'where visitor = user_id and activity_at between range_start and range_end)',
+    ],
+    pre_hook='{{ record_changed_visits(this) }}',
+    post_hook='{{ record_changed_searches(this) }}',
+) }}
+
 with
 
 searches as (
 
     select * from {{ ref('int_log_searches') }}
+    where {{ is_changed_visit('user_id', 'searched_at') | indent(4) }}
 
 ),
 
 events as (
 
     select * from {{ ref('int_log_events') }}
+    where {{ is_changed_visit('user_id', 'event_at') | indent(4) }}
 
 ),
 
@@ -20,7 +32,9 @@ activities as (
         0 as action_order,
         'search' as action,
         search_id as activity_id,
-        search_id
+        search_id,
+        search_key,
+        arrived_at
     from searches
     union all
     select
@@ -29,7 +43,9 @@ activities as (
         1,
         action,
         event_id,
-        search_id
+        search_id,
+        search_key,
+        arrived_at
     from events
 
 ),
@@ -102,7 +118,9 @@ final as (
         numbered.action,
         numbered.activity_at,
         numbered.action_order,
-        numbered.search_id
+        numbered.search_id,
+        numbered.search_key,
+        numbered.arrived_at
     from numbered
     inner join first_searches
         on

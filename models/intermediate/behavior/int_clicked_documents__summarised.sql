@@ -1,8 +1,16 @@
+{{ config(
+    materialized='incremental',
+    incremental_predicates=[
+        'search_id in (select search_id from flywheel_state.changed_searches)',
+    ],
+) }}
+
 with
 
 clicks as (
 
     select * from {{ ref('int_clicks__dwell') }}
+    where {{ is_changed_search() }}
 
 ),
 

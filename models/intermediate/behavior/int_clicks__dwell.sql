@@ -1,14 +1,23 @@
+{{ config(
+    materialized='incremental',
+    incremental_predicates=[
+        'search_id in (select search_id from flywheel_state.changed_searches)',
+    ],
+) }}
+
 with
 
 events as (
 
     select * from {{ ref('int_log_events') }}
+    where {{ is_changed_search() }}
 
 ),
 
 activities as (
 
     select * from {{ ref('int_activities__sessionized') }}
+    where {{ is_in_changed_session(ref('int_activities__sessionized')) }}
 
 ),
 

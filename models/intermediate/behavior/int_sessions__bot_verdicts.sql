@@ -1,8 +1,17 @@
+{{ config(
+    materialized='incremental',
+    incremental_predicates=[
+        'exists (select 1 from flywheel_state.changed_visits '
+        ~ 'where visitor = user_id and started_at between range_start and range_end)',
+    ],
+) }}
+
 with
 
 activities as (
 
     select * from {{ ref('int_activities__sessionized') }}
+    where {{ is_changed_visit('user_id', 'activity_at') | indent(4) }}
 
 ),
 
@@ -17,7 +26,8 @@ session_days as (
     select distinct
         session_id,
         user_id,
-        cast(activity_at as date) as activity_date
+        cast(activity_at as date) as activity_date,
+        min(activity_at) over (partition by session_id) as started_at
     from activities
 
 ),
@@ -26,6 +36,8 @@ session_reasons as (
 
     select distinct
         session_days.session_id,
+        session_days.user_id,
+        session_days.started_at,
         verdicts.bot_reason
     from session_days
     inner join verdicts
@@ -39,9 +51,11 @@ final as (
 
     select
         session_id,
+        user_id,
+        started_at,
         list(bot_reason order by bot_reason) as bot_reasons
     from session_reasons
-    group by session_id
+    group by session_id, user_id, started_at
 
 )
 

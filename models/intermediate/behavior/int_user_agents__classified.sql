@@ -1,14 +1,18 @@
+{{ config(materialized='incremental', incremental_predicates=['false']) }}
+
 with
 
 searches as (
 
     select * from {{ ref('int_log_searches') }}
+    where {{ is_changed_input() }}
 
 ),
 
 events as (
 
     select * from {{ ref('int_log_events') }}
+    where {{ is_changed_input() }}
 
 ),
 
@@ -26,6 +30,10 @@ user_agents as (
     union
     select user_agent from events
     where user_agent is not null
+    {% if is_incremental() -%}
+        except
+        select user_agent from {{ this }}
+    {%- endif %}
 
 ),
 

@@ -1,21 +1,33 @@
+{{ config(
+    materialized='incremental',
+    incremental_predicates=[
+        'exists (select 1 from flywheel_state.changed_visits where visitor = user_id and '
+        ~ 'activity_date between cast(range_start as date) and cast(range_end as date))',
+    ],
+) }}
+
 with
 
 activities as (
 
     select * from {{ ref('int_activities__sessionized') }}
-    where action <> 'impression'
+    where
+        action <> 'impression'
+        and {{ is_changed_visitor_day('user_id', 'activity_at') | indent(8) }}
 
 ),
 
 searches as (
 
     select * from {{ ref('int_log_searches') }}
+    where {{ is_changed_visitor_day('user_id', 'searched_at') | indent(4) }}
 
 ),
 
 events as (
 
     select * from {{ ref('int_log_events') }}
+    where {{ is_changed_visitor_day('user_id', 'event_at') | indent(4) }}
 
 ),
 
@@ -107,7 +119,9 @@ search_gaps as (
 
 deep_searches as (
 
-    select distinct search_id from deep_impressions
+    select distinct deep_impressions.search_id
+    from deep_impressions
+    inner join searches on deep_impressions.search_id = searches.search_id
 
 ),
 
@@ -121,7 +135,8 @@ search_signals as (
         count(nullif(searches.normalized_query, '')) as n_text_searches,
         count(distinct nullif(searches.normalized_query, '')) as n_distinct_queries,
         count(deep_searches.search_id) as n_deep_searches,
-        stddev_samp(search_gaps.gap_seconds) / nullif(avg(search_gaps.gap_seconds), 0)
+        {{ in_order('stddev_samp', 'search_gaps.gap_seconds') }}
+        / nullif({{ in_order('avg', 'search_gaps.gap_seconds') }}, 0)
             as gap_variation
     from search_gaps
     inner join searches on search_gaps.search_id = searches.search_id

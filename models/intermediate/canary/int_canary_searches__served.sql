@@ -1,3 +1,11 @@
+{{ config(
+    materialized='incremental',
+    incremental_predicates=[
+        'search_id in (select search_id from flywheel_state.changed_searches)',
+        'deployment_id in (select deployment_id from flywheel_state.changed_deployments)',
+    ],
+) }}
+
 with deployments as (
     select * from {{ source('flywheel_state', 'deployments') }}
 ),
@@ -35,6 +43,13 @@ versions as (
         on
             searches.searched_at >= deployments.started_at
             and (searches.searched_at < deployments.ended_at or deployments.ended_at is null)
+    {% if is_incremental() -%}
+        where
+            {{ is_changed_search('searches.search_id') | indent(12) }}
+            or deployments.deployment_id in (
+                select deployment_id from {{ source('flywheel_state', 'changed_deployments') }}
+            )
+    {%- endif %}
 )
 
 select

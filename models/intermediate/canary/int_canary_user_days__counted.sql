@@ -1,3 +1,11 @@
+{{ config(
+    materialized='incremental',
+    incremental_predicates=[
+        'user_id in (select visitor from flywheel_state.changed_sessions)',
+        'deployment_id in (select deployment_id from flywheel_state.changed_deployments)',
+    ],
+) }}
+
 {#
     What each user did on each day of a canary, per metric a numerator and a denominator:
     ctr is searches with a click over searches, session_success is successful sessions over
@@ -10,6 +18,7 @@ with deployments as (
 
 searches as (
     select * from {{ ref('int_canary_searches__served') }}
+    where {{ is_changed_canary_user() | indent(4) }}
 ),
 
 sessions as (

@@ -1,9 +1,18 @@
+{{ config(
+    materialized='incremental',
+    incremental_predicates=[
+        'user_id in (select visitor from flywheel_state.changed_sessions)',
+        'deployment_id in (select deployment_id from flywheel_state.changed_deployments)',
+    ],
+) }}
+
 with deployments as (
     select * from {{ source('flywheel_state', 'deployments') }}
 ),
 
 searches as (
     select * from {{ ref('int_canary_searches__served') }}
+    where {{ is_changed_canary_user() | indent(4) }}
 ),
 
 users as (

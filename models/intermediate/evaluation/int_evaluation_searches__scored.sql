@@ -173,14 +173,14 @@ summed as (
         cast(count(*) as integer) as n_documents,
         cast(sum(clicked) as integer) as n_clicks,
         cast(count(case when clicked = 1 then click_weight end) as integer) as n_weighted_clicks,
-        sum(clicked * model_discount) as dcg,
-        sum(clicked * ideal_discount) as ideal_dcg,
+        {{ exact_sum('clicked * model_discount') }} as dcg,
+        {{ exact_sum('clicked * ideal_discount') }} as ideal_dcg,
         max(clicked * reciprocal_rank) as reciprocal_rank,
-        sum(click_weight) as click_weight,
-        sum(click_weight * click_weight) as squared_click_weight,
-        sum(click_weight * model_discount) as ips_dcg,
-        sum(click_weight * ideal_discount) as ips_ideal_dcg,
-        sum(click_weight * reciprocal_rank) as ips_reciprocal_rank
+        {{ exact_sum('click_weight') }} as click_weight,
+        {{ exact_sum('click_weight * click_weight') }} as squared_click_weight,
+        {{ exact_sum('click_weight * model_discount') }} as ips_dcg,
+        {{ exact_sum('click_weight * ideal_discount') }} as ips_ideal_dcg,
+        {{ exact_sum('click_weight * reciprocal_rank') }} as ips_reciprocal_rank
     from discounted
     group by evaluation_id, side, model_version, search_id, user_id
 )

@@ -2,7 +2,8 @@ with
 
 flat_rows as (
 
-    select * from {{ ref('stg_flat__rows') }}
+    select * from {{ ref('int_flat_rows__deduplicated') }}
+    where {{ is_changed_input() }}
 
 ),
 

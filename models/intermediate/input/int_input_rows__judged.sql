@@ -4,24 +4,28 @@ with
 documents as (
 
     select * from {{ ref('stg_ubi__documents') }}
+    where {{ is_changed_input() }}
 
 ),
 
 queries as (
 
     select * from {{ ref('stg_ubi__queries') }}
+    where {{ is_changed_input() }}
 
 ),
 
 events as (
 
     select * from {{ ref('int_ubi_events__judged') }}
+    where {{ is_changed_input() }}
 
 ),
 
 flat_rows as (
 
     select * from {{ ref('int_flat_rows__judged') }}
+    where {{ is_changed_input() }}
 
 ),
 
@@ -29,6 +33,7 @@ ubi_rows as (
 
     select
         documents.document_id,
+        documents.search_key,
         case documents.document_kind
             when 'query' then 'ubi_queries'
             when 'event' then 'ubi_events'
@@ -36,10 +41,13 @@ ubi_rows as (
         end as source,
         documents.source_file,
         documents.row_number,
+        documents.logged_at,
+        documents.arrived_at,
         documents.query_id as search_id,
         coalesce(documents.read_error, queries.rejection_reason, events.rejection_reason)
             as reason,
-        documents.is_duplicate or coalesce(queries.is_superseded, false) as is_merged,
+        {# A delivery that stands in neither was delivered before. #}
+        coalesce(queries.is_superseded, events.document_id is null) as is_merged,
         documents.document as payload
     from documents
     left join queries on documents.document_id = queries.document_id
@@ -51,9 +59,12 @@ flat as (
 
     select
         document_id,
+        search_key,
         'flat' as source,
         source_file,
         row_number,
+        searched_at as logged_at,
+        arrived_at,
         search_id,
         rejection_reason as reason,
         coalesce(is_duplicate, false) as is_merged,
@@ -87,9 +98,12 @@ final as (
 
     select
         document_id,
+        search_key,
         source,
         source_file,
         row_number,
+        logged_at,
+        arrived_at,
         search_id,
         case
             when reason is not null then 'quarantined'

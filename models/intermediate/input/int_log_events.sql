@@ -3,20 +3,21 @@ with
 ubi_events as (
 
     select * from {{ ref('int_ubi_events__judged') }}
-    where rejection_reason is null
+    where rejection_reason is null and {{ is_changed_input() }}
 
 ),
 
 flat_rows as (
 
     select * from {{ ref('int_flat_rows__judged') }}
-    where rejection_reason is null and not is_duplicate
+    where rejection_reason is null and not is_duplicate and {{ is_changed_input() }}
 
 ),
 
 searches as (
 
     select * from {{ ref('int_log_searches') }}
+    where {{ is_changed_input() }}
 
 ),
 
@@ -25,6 +26,7 @@ attributed_ubi_events as (
 
     select
         ubi_events.event_id,
+        ubi_events.search_key,
         searches.search_id,
         coalesce(
             searches.user_id,
@@ -35,6 +37,7 @@ attributed_ubi_events as (
         ) as user_id,
         ubi_events.action,
         ubi_events.event_at,
+        ubi_events.arrived_at,
         true as has_event_time,
         ubi_events.doc_id,
         ubi_events.rank,
@@ -49,11 +52,14 @@ attributed_ubi_events as (
 flat_clicks as (
 
     select
-        flat_rows.document_id as event_id,
+        {# One click a search and document, whatever file and line it stood in. #}
+        md5(flat_rows.search_id || '|' || flat_rows.doc_id) as event_id,
+        flat_rows.search_key,
         flat_rows.search_id,
         searches.user_id,
         'click' as action,
         coalesce(flat_rows.clicked_at, searches.searched_at) as event_at,
+        flat_rows.arrived_at,
         flat_rows.clicked_at is not null as has_event_time,
         flat_rows.doc_id,
         flat_rows.rank,

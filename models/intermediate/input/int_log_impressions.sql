@@ -3,19 +3,21 @@ with
 ubi_searches as (
 
     select * from {{ ref('int_ubi_searches__resolved') }}
+    where {{ is_changed_input() }}
 
 ),
 
 hits as (
 
     select * from {{ ref('int_ubi_hits__unnested') }}
+    where {{ is_changed_input() }}
 
 ),
 
 ubi_events as (
 
     select * from {{ ref('int_ubi_events__judged') }}
-    where rejection_reason is null and has_search
+    where rejection_reason is null and has_search and {{ is_changed_input() }}
 
 ),
 
@@ -29,7 +31,7 @@ conventions as (
 flat_rows as (
 
     select * from {{ ref('int_flat_rows__judged') }}
-    where rejection_reason is null and not is_duplicate
+    where rejection_reason is null and not is_duplicate and {{ is_changed_input() }}
 
 ),
 
@@ -88,6 +90,7 @@ chosen as (
 ubi_impressions as (
 
     select
+        ubi_searches.search_key,
         chosen.search_id,
         chosen.doc_id,
         chosen.rank,
@@ -108,6 +111,7 @@ final as (
     select * from ubi_impressions
     union all
     select
+        search_key,
         search_id,
         doc_id,
         rank,

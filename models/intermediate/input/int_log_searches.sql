@@ -3,13 +3,14 @@ with
 ubi_searches as (
 
     select * from {{ ref('int_ubi_searches__resolved') }}
+    where {{ is_changed_input() }}
 
 ),
 
 flat_rows as (
 
     select * from {{ ref('int_flat_rows__judged') }}
-    where rejection_reason is null and not is_duplicate
+    where rejection_reason is null and not is_duplicate and {{ is_changed_input() }}
 
 ),
 
@@ -27,13 +28,13 @@ flat_numbered as (
 searches as (
 
     select
-        'ubi' as source_format, search_id, searched_at, query, application, client_id,
+        'ubi' as source_format, search_key, search_id, searched_at, arrived_at, query, application, client_id,
         logged_user_id, logged_session_id, user_agent, ip_hash, device, variant, model_version,
         has_query_row
     from ubi_searches
     union all
     select
-        'flat', search_id, searched_at, query, 'flat', cast(null as varchar), logged_user_id,
+        'flat', search_key, search_id, searched_at, arrived_at, query, 'flat', cast(null as varchar), logged_user_id,
         logged_session_id, user_agent, ip_hash, device, variant, model_version, true
     from flat_numbered
     where row_in_search = 1
@@ -43,6 +44,7 @@ searches as (
 final as (
 
     select
+        search_key,
         search_id,
         source_format,
         application,
@@ -51,6 +53,7 @@ final as (
         logged_user_id,
         logged_session_id,
         searched_at,
+        arrived_at,
         query,
         {{ normalize_query('query') }} as normalized_query,
         user_agent,

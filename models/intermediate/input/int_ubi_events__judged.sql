@@ -3,18 +3,21 @@ with
 events as (
 
     select * from {{ ref('stg_ubi__events') }}
+    where {{ is_changed_input() }}
 
 ),
 
 searches as (
 
     select * from {{ ref('int_ubi_searches__resolved') }}
+    where {{ is_changed_input() }}
 
 ),
 
 hits as (
 
     select * from {{ ref('int_ubi_hits__unnested') }}
+    where {{ is_changed_input() }}
 
 ),
 
@@ -49,10 +52,12 @@ final as (
     select
         document_id,
         event_id,
+        search_key,
         search_id,
         has_search,
         action,
         event_at,
+        arrived_at,
         application,
         client_id,
         logged_user_id,

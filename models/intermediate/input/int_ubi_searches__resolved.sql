@@ -3,14 +3,14 @@ with
 queries as (
 
     select * from {{ ref('stg_ubi__queries') }}
-    where rejection_reason is null and not is_superseded
+    where rejection_reason is null and not is_superseded and {{ is_changed_input() }}
 
 ),
 
 events as (
 
     select * from {{ ref('stg_ubi__events') }}
-    where rejection_reason is null and search_id is not null
+    where rejection_reason is null and search_id is not null and {{ is_changed_input() }}
 
 ),
 
@@ -31,14 +31,14 @@ events_without_query as (
 searches as (
 
     select
-        search_id, searched_at, query, application, client_id, logged_user_id, logged_session_id,
-        user_agent, ip_hash, device, variant, model_version, is_randomised,
+        search_key, search_id, searched_at, arrived_at, query, application, client_id,
+        logged_user_id, logged_session_id, user_agent, ip_hash, device, variant, model_version, is_randomised,
         true as has_query_row
     from queries
     union all
     select
-        search_id, event_at, query, application, client_id, logged_user_id, logged_session_id,
-        user_agent, ip_hash, device, cast(null as varchar), cast(null as varchar), false, false
+        search_key, search_id, event_at, arrived_at, query, application, client_id,
+        logged_user_id, logged_session_id, user_agent, ip_hash, device, cast(null as varchar), cast(null as varchar), false, false
     from events_without_query
     where event_number = 1
 
@@ -63,8 +63,10 @@ event_facts as (
 final as (
 
     select
+        searches.search_key,
         searches.search_id,
         searches.searched_at,
+        searches.arrived_at,
         searches.query,
         searches.application,
         coalesce(searches.client_id, event_facts.client_id) as client_id,

@@ -10,28 +10,51 @@ with impressions as (
     select * from {{ ref('fct_impressions') }}
 ),
 
+daily_cells as (
+    select * from {{ ref('int_impression_cells__daily') }}
+),
+
 windows as (
     select * from {{ ref('int_windows') }}
 ),
 
-in_window as (
-    select
-        impressions.*,
-        {{ jackknife_group('impressions.user_id', var('jackknife_groups')) }} as jackknife_group,
-        max(case when impressions.rank_before_swap is not null then 1 else 0 end)
-            over (partition by impressions.search_id) as is_swap_search
+whole_days as (
+    select daily_cells.*
+    from daily_cells
+    inner join windows
+        on
+            daily_cells.search_date >= windows.window_start
+            and daily_cells.search_date + interval '1' day <= windows.window_end
+),
+
+{# The window may begin or end within a day: of that day only a part counts. #}
+of_broken_days as (
+    select impressions.*
     from impressions
     inner join windows
         on
             impressions.searched_at >= windows.window_start
             and impressions.searched_at < windows.window_end
+    where
+        date_trunc('day', impressions.searched_at) < windows.window_start
+        or date_trunc('day', impressions.searched_at) + interval '1' day > windows.window_end
+),
+
+broken_days as (
+    {{ impression_cells('of_broken_days') | indent(4) }}
+),
+
+all_days as (
+    select * from whole_days
+    union all
+    select * from broken_days
 ),
 
 days_served as (
     select distinct
-        cast(searched_at as date) as search_date,
-        coalesce(model_version, '?') as model_version
-    from in_window
+        search_date,
+        model_version
+    from all_days
 ),
 
 regimes as (
@@ -40,37 +63,26 @@ regimes as (
         string_agg(model_version, ',' order by model_version) as serving_regime
     from days_served
     group by search_date
-),
-
--- a swap moves only two documents; the one that stood first is the same document at both places,
--- the others are where the ranker put them
-marked as (
-    select
-        in_window.*,
-        regimes.serving_regime,
-        in_window.is_randomised
-        and (in_window.is_swap_search = 0 or in_window.rank_before_swap = 1) as is_rank_by_chance
-    from in_window
-    inner join regimes
-        on cast(in_window.searched_at as date) = regimes.search_date
 )
 
 select
-    propensity_context as context,
-    jackknife_group,
-    serving_regime,
-    query,
-    doc_id,
-    cast(rank as integer) as rank,
-    coalesce(is_rank_by_chance, false) as is_randomised,
-    cast(count(*) as bigint) as n_impressions,
-    cast(sum(clicked) as bigint) as n_clicks
-from marked
+    all_days.context,
+    all_days.jackknife_group,
+    regimes.serving_regime,
+    all_days.query,
+    all_days.doc_id,
+    all_days.rank,
+    all_days.is_randomised,
+    cast(sum(all_days.n_impressions) as bigint) as n_impressions,
+    cast(sum(all_days.n_clicks) as bigint) as n_clicks
+from all_days
+inner join regimes
+    on all_days.search_date = regimes.search_date
 group by
-    propensity_context,
-    jackknife_group,
-    serving_regime,
-    query,
-    doc_id,
-    rank,
-    coalesce(is_rank_by_chance, false)
+    all_days.context,
+    all_days.jackknife_group,
+    regimes.serving_regime,
+    all_days.query,
+    all_days.doc_id,
+    all_days.rank,
+    all_days.is_randomised

@@ -33,8 +33,8 @@ slopes as (
         estimator,
         context,
         replicate,
-        -sum(precision_weight * log_rank * log_propensity)
-        / sum(precision_weight * log_rank * log_rank) as alpha,
+        -{{ in_order('sum', 'precision_weight * log_rank * log_propensity') }}
+        / {{ in_order('sum', 'precision_weight * log_rank * log_rank') }} as alpha,
         count(*) as n_ranks
     from points
     group by estimator, context, replicate

@@ -1,21 +1,32 @@
+{{ config(
+    materialized='incremental',
+    incremental_predicates=[
+        'search_id in (select search_id from flywheel_state.changed_searches)',
+    ],
+    pre_hook='{{ record_changed_query_days(this, is_before=true) }}',
+    post_hook='{{ record_changed_query_days(this) }}',
+) }}
+
 with
 
 impressions as (
 
     select * from {{ ref('int_log_impressions') }}
+    where {{ is_changed_search() }}
 
 ),
 
 searches as (
 
     select * from {{ ref('fct_searches') }}
-    where not is_bot
+    where not is_bot and {{ is_changed_search() }}
 
 ),
 
 clicked_documents as (
 
     select * from {{ ref('int_clicked_documents__summarised') }}
+    where {{ is_changed_search() }}
 
 ),
 
@@ -25,7 +36,9 @@ conversions as (
         search_id,
         doc_id
     from {{ ref('int_log_events') }}
-    where action = 'conversion' and search_id is not null and doc_id is not null
+    where
+        action = 'conversion' and search_id is not null and doc_id is not null
+        and {{ is_changed_search() }}
 
 ),
 

@@ -1,3 +1,12 @@
+{{ config(
+    materialized='incremental',
+    incremental_predicates=[
+        'search_id in (select search_id from flywheel_state.changed_searches)',
+    ],
+    pre_hook='{{ record_changed_sessions(this, is_before=true) }}',
+    post_hook='{{ record_changed_sessions(this) }}',
+) }}
+
 with
 
 searches as (
@@ -9,7 +18,9 @@ searches as (
 activities as (
 
     select * from {{ ref('int_activities__sessionized') }}
-    where action_order = 0
+    where
+        action_order = 0
+        and {{ is_in_changed_session(ref('int_activities__sessionized')) }}
 
 ),
 
@@ -22,12 +33,14 @@ verdicts as (
 impressions as (
 
     select * from {{ ref('int_log_impressions') }}
+    where {{ is_changed_search() }}
 
 ),
 
 clicked_documents as (
 
     select * from {{ ref('int_clicked_documents__summarised') }}
+    where {{ is_changed_search() }}
 
 ),
 
@@ -108,6 +121,7 @@ final as (
     left join verdicts on followed.session_id = verdicts.session_id
     left join shown on searches.search_id = shown.search_id
     left join clicked on searches.search_id = clicked.search_id
+    where {{ is_changed_search('searches.search_id') | indent(4) }}
 
 )
 

@@ -1,20 +1,31 @@
+{{ config(
+    materialized='incremental',
+    incremental_predicates=[
+        'session_id in (select session_id from flywheel_state.changed_sessions)',
+    ],
+) }}
+
 with
 
 activities as (
 
     select * from {{ ref('int_activities__sessionized') }}
+    where {{ is_changed_session() }}
 
 ),
 
 searches as (
 
     select * from {{ ref('fct_searches') }}
+    where {{ is_changed_session() }}
 
 ),
 
 clicked_documents as (
 
-    select * from {{ ref('int_clicked_documents__summarised') }}
+    select clicked_documents.*
+    from {{ ref('int_clicked_documents__summarised') }} as clicked_documents
+    inner join searches on clicked_documents.search_id = searches.search_id
 
 ),
 

@@ -82,8 +82,8 @@ replicate_sums as (
         evaluation_id,
         replicate,
         {% for column in sums %}
-        sum(weight * challenger_{{ column }}) as challenger_{{ column }},
-        sum(weight * champion_{{ column }}) as champion_{{ column }}{{ ',' if not loop.last }}
+        {{ exact_sum('weight * challenger_' ~ column) }} as challenger_{{ column }},
+        {{ exact_sum('weight * champion_' ~ column) }} as champion_{{ column }}{{ ',' if not loop.last }}
         {% endfor %}
     from weighted
     group by evaluation_id, replicate
@@ -147,7 +147,9 @@ counts as (
         sum(n_searches) as n,
         count(*) as n_users,
         sum(n_clicks) as n_clicks,
-        {{ ratio('power(sum(click_weight), 2)', 'sum(squared_click_weight)') }}
+        {{ ratio(
+            'power(' ~ exact_sum('click_weight') ~ ', 2)', exact_sum('squared_click_weight')
+        ) }}
             as effective_clicks
     from user_sums
     where side = 'challenger'

@@ -47,7 +47,7 @@ clicks as (
         sum(n_clicks) as n_clicks,
         {{ effective_sample_size('weight', 'n_clicks') }} as effective_sample_size,
         max(case when n_clicks > 0 then weight end)
-        / nullif(sum(n_clicks * weight), 0) as max_weight_share,
+        / nullif({{ exact_sum('n_clicks * weight') }}, 0) as max_weight_share,
         cast(sum(case when is_clipped then n_clicks else 0 end) as double)
         / nullif(sum(n_clicks), 0) as clipped_share
     from weights

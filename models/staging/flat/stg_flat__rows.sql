@@ -1,8 +1,23 @@
+{{ config(
+    materialized='incremental',
+    incremental_predicates=[
+        'source_file in (select source_file from flywheel_state.pending_files)',
+    ],
+    pre_hook='{{ record_changed_inputs(this, is_before=true) }}',
+    post_hook=['{{ record_changed_inputs(this) }}', '{{ record_loaded_files(\'flat\') }}'],
+) }}
+
 with
 
 raw_rows as (
 
     select * from {{ source('raw', 'flat_rows') }}
+
+),
+
+files as (
+
+    select * from {{ source('flywheel_state', 'pending_files') }}
 
 ),
 
@@ -21,9 +36,10 @@ numbered as (
 typed as (
 
     select
-        md5(source_file || '#' || cast(row_number as varchar)) as document_id,
-        source_file,
+        md5(numbered.source_file || '#' || cast(row_number as varchar)) as document_id,
+        numbered.source_file,
         cast(row_number as bigint) as row_number,
+        files.arrived_at,
         read_error,
         unread_text,
         nullif(trim(search_id), '') as search_id,
@@ -64,7 +80,8 @@ typed as (
         try_cast(logging_propensity as double) as logging_propensity,
         try_cast(grade as double) as grade
     from numbered
-    where read_error is null or read_error <> 'blank_line'
+    inner join files on numbered.source_file = files.source_file
+    where files.is_named and (read_error is null or read_error <> 'blank_line')
 
 ),
 
@@ -76,7 +93,7 @@ judged as (
             when read_error is not null then read_error
             when search_id is null then 'missing_search_id'
             when searched_at is null then 'missing_time'
-            when {{ is_impossible_time('searched_at') }} then 'impossible_time'
+            when {{ is_impossible_time('searched_at', 'arrived_at') }} then 'impossible_time'
             when coalesce({{ normalize_query('query') }}, '') = '' then 'missing_query'
             when length(query) > {{ var('max_query_length') }} then 'query_too_long'
             when doc_id is null then 'missing_document'
@@ -90,63 +107,15 @@ judged as (
 
 ),
 
-{# One search id stands for one search: the earliest usable row says which. #}
-anchored as (
-
-    select
-        *,
-        case
-            when rejection_reason is null
-                then first_value(normalized_anchor) over (
-                    partition by search_id, rejection_reason is null
-                    order by searched_at, normalized_anchor, source_file, row_number
-                )
-        end as search_anchor
-    from (
-        select
-            *,
-            md5({{ normalize_query('query') }} || '|' || coalesce(logged_user_id, ''))
-                as normalized_anchor
-        from judged
-    ) as anchors
-
-),
-
-consistent as (
-
-    select
-        * exclude (rejection_reason),
-        case
-            when rejection_reason is null and normalized_anchor <> search_anchor
-                then 'conflicting_search'
-            else rejection_reason
-        end as rejection_reason
-    from anchored
-
-),
-
-{#
-    The same document twice in one search is one impression; a clicked row stands for it, then the
-    best-placed.
-#}
-ranked as (
-
-    select
-        *,
-        row_number() over (
-            partition by search_id, doc_id, rejection_reason is null
-            order by is_clicked desc, ordinal, clicked_at, source_file, row_number
-        ) as delivery
-    from consistent
-
-),
-
 final as (
 
     select
         document_id,
+        {# Whatever is decided about a row is decided among those of its search. #}
+        coalesce(search_id, 'document:' || document_id) as search_key,
         source_file,
         row_number,
+        arrived_at,
         unread_text,
         search_id,
         searched_at,
@@ -171,9 +140,8 @@ final as (
         rank_before_swap,
         logging_propensity,
         grade,
-        rejection_reason,
-        case when rejection_reason is null then delivery > 1 end as is_duplicate
-    from ranked
+        rejection_reason
+    from judged
 
 )
 

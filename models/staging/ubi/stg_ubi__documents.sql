@@ -1,3 +1,12 @@
+{{ config(
+    materialized='incremental',
+    incremental_predicates=[
+        'source_file in (select source_file from flywheel_state.pending_files)',
+    ],
+    pre_hook='{{ record_changed_inputs(this, is_before=true) }}',
+    post_hook=['{{ record_changed_inputs(this) }}', '{{ record_loaded_files(\'ubi\') }}'],
+) }}
+
 {# What each field is called inside a document, by version and by vendor. #}
 {%- set fields = {
     'action_name': '$.action_name',
@@ -40,6 +49,12 @@ with
 raw_lines as (
 
     select * from {{ source('raw', 'ubi_lines') }}
+
+),
+
+files as (
+
+    select * from {{ source('flywheel_state', 'pending_files') }}
 
 ),
 
@@ -137,11 +152,7 @@ classified as (
             when
                 field_user_query is not null or field_query_id is not null
                 then 'query'
-        end as document_kind,
-        {# Two deliveries of one document are one row; its text is its identity. #}
-        row_number() over (
-            partition by document, read_error order by source_file, row_number
-        ) as delivery
+        end as document_kind
     from documents
 
 ),
@@ -160,7 +171,6 @@ named as (
             when parsed is null then 'malformed_json'
             when document_kind is null then 'not_a_ubi_document'
         end as read_error,
-        delivery > 1 as is_duplicate,
         lower(trim(field_action_name)) as action_name,
         nullif(trim(field_query_id), '') as query_id,
         field_user_query as user_query,
@@ -208,36 +218,45 @@ named as (
 final as (
 
     select
-        document_id,
-        content_id,
-        source_file,
-        row_number,
-        document,
-        document_kind,
-        read_error,
-        is_duplicate,
-        action_name,
-        query_id,
-        user_query,
-        client_id,
-        logged_user_id,
-        logged_session_id,
-        timestamp_text,
-        {{ parse_timestamp('timestamp_text') }} as logged_at,
-        application,
-        message,
-        hit_ids,
-        user_agent,
+        named.document_id,
+        named.content_id,
+        {# Whatever is decided about a document is decided among those of its search. #}
+        coalesce(
+            named.query_id, 'document:' || coalesce(named.content_id, named.document_id)
+        ) as search_key,
+        named.source_file,
+        named.row_number,
+        named.document,
+        named.document_kind,
+        named.read_error,
+        named.action_name,
+        named.query_id,
+        named.user_query,
+        named.client_id,
+        named.logged_user_id,
+        named.logged_session_id,
+        named.timestamp_text,
+        {{ parse_timestamp('named.timestamp_text') }} as logged_at,
+        files.arrived_at,
+        named.application,
+        named.message,
+        named.hit_ids,
+        named.user_agent,
         {# Addresses leave staging only as salted hashes. #}
-        case when ip is not null then md5('{{ var("address_salt") }}' || '-' || ip) end as ip_hash,
-        device,
-        variant,
-        model_version,
-        is_randomised,
-        dwell_time,
-        object_id,
-        ordinal
+        case
+            when named.ip is not null
+                then md5('{{ var("address_salt") }}' || '-' || named.ip)
+        end as ip_hash,
+        named.device,
+        named.variant,
+        named.model_version,
+        named.is_randomised,
+        named.dwell_time,
+        named.object_id,
+        named.ordinal
     from named
+    inner join files on named.source_file = files.source_file
+    where files.is_named
 
 )
 

@@ -1,9 +1,29 @@
+{{ config(
+    materialized='incremental',
+    incremental_predicates=[
+        'search_key in (select search_key from flywheel_state.changed_inputs)',
+    ],
+) }}
+
 with
 
 documents as (
 
     select * from {{ ref('stg_ubi__documents') }}
-    where document_kind = 'event' and read_error is null and not is_duplicate
+    where document_kind = 'event' and read_error is null and {{ is_changed_input() }}
+
+),
+
+{# Two deliveries of one document are one event; its text is its identity. #}
+deliveries as (
+
+    select
+        *,
+        row_number() over (
+            partition by content_id order by source_file, row_number
+        ) as delivery,
+        min(arrived_at) over (partition by content_id) as first_arrived_at
+    from documents
 
 ),
 
@@ -23,7 +43,8 @@ named as (
                 then 'conversion'
             else 'other'
         end as action
-    from documents
+    from deliveries
+    where delivery = 1
 
 ),
 
@@ -32,10 +53,12 @@ final as (
     select
         document_id,
         content_id as event_id,
+        search_key,
         query_id as search_id,
         action,
         action_name,
         logged_at as event_at,
+        first_arrived_at as arrived_at,
         application,
         client_id,
         logged_user_id,
@@ -55,7 +78,7 @@ final as (
         end as explicit_dwell_seconds,
         case
             when logged_at is null then 'missing_time'
-            when {{ is_impossible_time('logged_at') }} then 'impossible_time'
+            when {{ is_impossible_time('logged_at', 'first_arrived_at') }} then 'impossible_time'
             when length(user_query) > {{ var('max_query_length') }} then 'query_too_long'
             when action in ('click', 'impression') and query_id is null then 'missing_search_id'
             when action in ('click', 'impression') and object_id is null then 'missing_document'

@@ -1,9 +1,29 @@
+{{ config(
+    materialized='incremental',
+    incremental_predicates=[
+        'search_key in (select search_key from flywheel_state.changed_inputs)',
+    ],
+) }}
+
 with
 
 documents as (
 
     select * from {{ ref('stg_ubi__documents') }}
-    where document_kind = 'query' and read_error is null and not is_duplicate
+    where document_kind = 'query' and read_error is null and {{ is_changed_input() }}
+
+),
+
+{# Two deliveries of one document are one query; its text is its identity. #}
+deliveries as (
+
+    select
+        *,
+        row_number() over (
+            partition by content_id order by source_file, row_number
+        ) as delivery,
+        min(arrived_at) over (partition by content_id) as first_arrived_at
+    from documents
 
 ),
 
@@ -14,11 +34,12 @@ judged as (
         case
             when query_id is null then 'missing_search_id'
             when logged_at is null then 'missing_time'
-            when {{ is_impossible_time('logged_at') }} then 'impossible_time'
+            when {{ is_impossible_time('logged_at', 'first_arrived_at') }} then 'impossible_time'
             when coalesce({{ normalize_query('user_query') }}, '') = '' then 'missing_query'
             when length(user_query) > {{ var('max_query_length') }} then 'query_too_long'
         end as rejection_reason
-    from documents
+    from deliveries
+    where delivery = 1
 
 ),
 
@@ -43,8 +64,10 @@ final as (
     select
         document_id,
         content_id,
+        search_key,
         query_id as search_id,
         logged_at as searched_at,
+        first_arrived_at as arrived_at,
         user_query as query,
         application,
         client_id,
