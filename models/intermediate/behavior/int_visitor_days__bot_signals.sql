@@ -128,7 +128,9 @@ search_gaps as (
 
 deep_searches as (
 
-    select distinct search_id from deep_impressions
+    select distinct deep_impressions.search_id
+    from deep_impressions
+    inner join searches on deep_impressions.search_id = searches.search_id
 
 ),
 
