@@ -63,7 +63,8 @@ def test_a_missing_file_is_noticed(small: SmallLogs) -> None:
 
 
 FILES = tuple(
-    Delivery(f"{n}.ndjson", (f"row {n} a", f"row {n} b"), datetime(2026, 3, 1 + n)) for n in range(6)
+    Delivery(f"{n}.ndjson", (f"row {n} a", f"row {n} b"), datetime(2026, 3, 1 + n))
+    for n in range(6)
 )
 
 

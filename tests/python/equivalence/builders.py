@@ -136,9 +136,7 @@ class Dbt:
                     raise BuildError(f"dbt parse: {parsed.exception} {said.getvalue()}")
                 self._manifests[key] = parsed.result
             self.manifest = self._manifests[key]
-            outcome = dbtRunner(manifest=self.manifest).invoke(
-                [*quietly, *command, *around]
-            )
+            outcome = dbtRunner(manifest=self.manifest).invoke([*quietly, *command, *around])
         if not outcome.success:
             failed = [
                 f"{r.node.name}: {r.message}"
@@ -279,9 +277,7 @@ class Recorder:
             )
             for moment in ("on-run-start", "on-run-end")
         }
-        statements = [
-            _unstamped(_without_comment(sql)) for sql in heard if _changes_something(sql)
-        ]
+        statements = [_unstamped(_without_comment(sql)) for sql in heard if _changes_something(sql)]
         return Recording(statements, manifest, FACTORY.adapters["duckdb"], get_flags(), hooks)
 
 

@@ -17,7 +17,7 @@ from equivalence import events
 from equivalence.builders import ALSO, PROJECT, Dbt, Kind, Recorder, Recording, Replayed, release
 from equivalence.comparison import Comparison, Difference, Tables, compare, read_tables
 from equivalence.files import Delivery, deliver, empty
-from equivalence.schedules import ONE_FILE, SCHEDULES, Schedule, Step, one_file
+from equivalence.schedules import ONE_FILE, SCHEDULES, Step, one_file
 
 SMALL_LOG_VARIABLES: dict[str, Any] = {
     # Thresholds that a few events reach, so that verdicts and estimates flip as events come in.
@@ -180,9 +180,7 @@ class SmallLogs:
             steps = settled(SCHEDULES[schedule](files, Random(seed)), files)
         tables = self.build(steps)
         return (
-            compare(
-                tables, self.rebuild(files), self.groups, layouts_differ=schedule == ONE_FILE
-            ),
+            compare(tables, self.rebuild(files), self.groups, layouts_differ=schedule == ONE_FILE),
             steps,
         )
 

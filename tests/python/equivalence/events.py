@@ -234,9 +234,7 @@ def _ubi_rows(record: UbiRecord) -> Iterator[Row]:
         yield ubi.event("click", name, stamp, doc=doc, ordinal=record.ordinal, **who)
     elif kind == "page_exit" and record.text % 2:
         # An exit that says how long the visit was, and one (below) that only ends it.
-        yield ubi.event(
-            "page_exit", name, stamp, doc=doc, attributes={"dwell_time": 12.5}, **who
-        )
+        yield ubi.event("page_exit", name, stamp, doc=doc, attributes={"dwell_time": 12.5}, **who)
     else:
         action = {"deep": "click", "future click": "click"}.get(kind, kind)
         yield ubi.event(

@@ -255,5 +255,3 @@ def report_time(case: LargeCase) -> dict[str, float]:
         found[name] = round(perf_counter() - started, 1)
     release()
     return found
-
-
