@@ -455,8 +455,7 @@ def _shuffle(cursor: duckdb.DuckDBPyConnection, table: str) -> None:
     ).fetchone()
     if exists:
         cursor.execute(
-            f"create or replace table {table} as from {table} as t "
-            "order by md5(cast(t as varchar))"
+            f"create or replace table {table} as from {table} as t order by md5(cast(t as varchar))"
         )
 
 

@@ -1,8 +1,8 @@
 """Small raw logs with everything that makes a log awkward, as hypothesis strategies.
 
 A log is a list of small records, each standing for a line or a few, so that a failing log can be
-shrunk to the records that matter. Times stand on a grid that makes ties, gaps of exactly the session
-timeout and midnights frequent.
+shrunk to the records that matter. Times stand on a grid that makes ties, gaps of exactly the
+session's timeout and midnights frequent.
 """
 
 import json

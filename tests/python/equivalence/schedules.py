@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from itertools import groupby
+from itertools import groupby, pairwise
 from random import Random
 
 from equivalence.files import Delivery, in_one
@@ -160,4 +160,4 @@ def _cut(files: Sequence[Delivery], chance: Random) -> list[tuple[Delivery, ...]
     """Two to five batches of neighbours, as far as there are files."""
     n_cuts = min(chance.randint(1, 4), len(files) - 1)
     places = [0, *sorted(chance.sample(range(1, len(files)), n_cuts)), len(files)]
-    return [tuple(files[a:b]) for a, b in zip(places, places[1:], strict=False)]
+    return [tuple(files[a:b]) for a, b in pairwise(places)]
