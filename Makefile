@@ -10,10 +10,10 @@ export DBT_PROFILES_DIR ?= .
 export DO_NOT_TRACK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test mutation run lint bench bench-bots lock clean
+.PHONY: help setup demo test test-equivalence mutation run lint bench bench-bots lock clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -43,6 +43,9 @@ lint: setup ## ruff, sqlfluff, yamllint, and the strict gate: dbt's deprecations
 
 test: lint ## every test: dbt build with data and unit tests, Great Expectations, pytest
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+test-equivalence: setup ## build logs in many ways, and compare every public table with a rebuild's
+	@PYTHONPATH=python:tests/python $(BIN)/python -m equivalence
 
 mutation: setup ## change the marts' SQL one place at a time: which changes does no test notice?
 	@PYTHONPATH=tests/python $(BIN)/python -m mutation

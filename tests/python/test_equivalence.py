@@ -3,6 +3,7 @@
 `make test-equivalence` is the whole one (docs/equivalence.md).
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
@@ -90,7 +91,7 @@ def test_the_logs_hold_what_makes_logs_awkward() -> None:
         seen.update({r.kind for r in log})
         searches = [r for r in log if r.kind == "search"]
         moments = sorted(events.happens(r) for r in searches)
-        gaps = [(b - a).total_seconds() for a, b in zip(moments, moments[1:], strict=False)]
+        gaps = [(b - a).total_seconds() for a, b in itertools.pairwise(moments)]
         seen["tie"] += 0.0 in gaps
         seen["gap of exactly the timeout"] += 1800.0 in gaps
         seen["another day"] += len({m.date() for m in moments}) > 1

@@ -3,7 +3,12 @@
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,44 +17,53 @@ from equivalence.large import CASE, LARGE_SCHEDULES, LargeCase
 from equivalence.schedules import ONE_FILE, SCHEDULES
 from flywheel.terminal import Terminal
 
-PARTS = ("ubi", "flat", "large")
+PARTS = ("large", "ubi", "flat")
+PROCESSES = 2
 
 
-def prove(
-    scratch: Path,
-    terminal: Terminal,
-    *,
-    parts: tuple[str, ...],
-    schedules: tuple[str, ...],
-    examples: int,
-    seed: int,
-    allow_last_bits: bool,
-) -> list[Tally]:
-    """Run the cases and say what each of them found."""
+@dataclass(frozen=True)
+class Options:
+    """What to prove, and how hard.
+
+    Attributes:
+        examples: small logs for each schedule.
+        seed: of logs and schedules.
+        schedules: names; empty means all.
+        allow_last_bits: let doubles differ by less than 1e-12.
+    """
+
+    examples: int
+    seed: int
+    schedules: tuple[str, ...]
+    allow_last_bits: bool
+
+    def wanted(self, names: Iterable[str]) -> list[str]:
+        """Those of the names that were asked for."""
+        return [name for name in names if not self.schedules or name in self.schedules]
+
+
+def prove(part: str, scratch: Path, options: Options) -> list[Tally]:
+    """Run the cases of one part and say what each of them found."""
+    terminal = Terminal()
     tallies: list[Tally] = []
-    wanted = schedules or (*SCHEDULES, *LARGE_SCHEDULES, ONE_FILE)
-    for log_format in [part for part in parts if part != "large"]:
-        small = SmallLogs(log_format, scratch / log_format, allow_last_bits=allow_last_bits)
-        with terminal.step(f"Record {log_format}") as step:
-            small.record()
-            step.result = "the statements that dbt executes"
-        for schedule in (*SCHEDULES, ONE_FILE):
-            if schedule in wanted:
-                with terminal.step(f"{log_format}, {schedule}") as step:
-                    tallies.append(small.prove(schedule, examples, seed))
-                    step.result = _outcome(tallies[-1])
-    if "large" in parts:
-        with terminal.step("Simulate") as step:
-            large = LargeCase(scratch / "large", allow_last_bits=allow_last_bits, seed=seed)
-            step.result = f"{len(large.files)} files"
-        with terminal.step("Rebuild") as step:
+    if part == "large":
+        large = LargeCase(scratch, allow_last_bits=options.allow_last_bits, seed=options.seed)
+        with terminal.step(f"{CASE}, rebuild") as step:
             tables = large.rebuild()
             step.result = f"{tables['fct_impressions'].num_rows:,} impressions"
-        for schedule in (*LARGE_SCHEDULES, ONE_FILE):
-            if schedule in wanted:
-                with terminal.step(f"{CASE}, {schedule}") as step:
-                    tallies.append(large.prove(schedule))
-                    step.result = _outcome(tallies[-1])
+        for schedule in options.wanted((*LARGE_SCHEDULES, ONE_FILE)):
+            with terminal.step(f"{CASE}, {schedule}") as step:
+                tallies.append(large.prove(schedule))
+                step.result = _outcome(tallies[-1])
+        return tallies
+    small = SmallLogs(part, scratch, allow_last_bits=options.allow_last_bits)
+    with terminal.step(f"{part}, record") as step:
+        small.record()
+        step.result = "the statements that dbt executes"
+    for schedule in options.wanted((*SCHEDULES, ONE_FILE)):
+        with terminal.step(f"{part}, {schedule}") as step:
+            tallies.append(small.prove(schedule, options.examples, options.seed))
+            step.result = _outcome(tallies[-1])
     return tallies
 
 
@@ -105,33 +119,22 @@ def show(tallies: list[Tally], terminal: Terminal) -> bool:
 
 @click.command()
 @click.option("--examples", default=12, show_default=True, help="Small logs for each schedule.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", default=0, show_default=True, help="Of logs and schedules.")
 @click.option("--part", "parts", multiple=True, type=click.Choice(PARTS), help="Default: all.")
 @click.option("--schedule", "schedules", multiple=True, help="By name. Default: all.")
 @click.option("--allow-last-bits", is_flag=True, help="Let doubles differ by less than 1e-12.")
-def main(
-    examples: int,
-    seed: int,
-    parts: tuple[str, ...],
-    schedules: tuple[str, ...],
-    allow_last_bits: bool,
-) -> None:
+def main(parts: tuple[str, ...], **given: Any) -> None:
     """Build logs in many ways, and compare each with a rebuild, row by row."""
-    terminal = Terminal()
+    options = Options(**given)
     scratch = Path(tempfile.mkdtemp(prefix="flywheel-equivalence-"))
     try:
-        tallies = prove(
-            scratch,
-            terminal,
-            parts=parts or PARTS,
-            schedules=schedules,
-            examples=examples,
-            seed=seed,
-            allow_last_bits=allow_last_bits,
-        )
+        # dbt is at home in a process of its own: it keeps one connection for each.
+        with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
+            futures = [pool.submit(prove, part, scratch / part, options) for part in parts or PARTS]
+            tallies = [tally for future in futures for tally in future.result()]
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    sys.exit(not show(tallies, terminal))
+    sys.exit(not show(tallies, Terminal()))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Small raw logs with everything that makes a log awkward, as hypothesis strategies.
 
 A log is a list of small records, each standing for a line or a few, so that a failing log can be
-shrunk to the records that matter. Times stand on a grid that makes ties, gaps of exactly the session
-timeout and midnights frequent.
+shrunk to the records that matter. Times stand on a grid that makes ties, gaps of exactly the
+session's timeout and midnights frequent.
 """
 
 import json
@@ -17,11 +17,12 @@ import ubi_fixtures as ubi
 from equivalence.files import Delivery, Row, by_arrival
 
 START = datetime(2026, 3, 1, 23, 0)
-SEARCH_MINUTES = (0, 30, 61, 1440, 2880)
-"""When each search is made, after `START`."""
-MINUTES = (0, 0, 0, 1, 29, 30, 31, 59, 90, 121, 1440)
+SEARCHES = ((0, 0), (0, 0), (0, 30), (0, 59), (0, 60), (0, 90), (1, 30), (1, 1440), (2, 60))
+"""Who makes each search, and how many minutes after `START`: one visitor mostly, around midnight,
+with gaps of a session's timeout, a minute less and a minute more."""
+MINUTES = (0, 0, 0, 0, 1, 29, 30, 31, 121, 1440)
 """How long after that something happens."""
-SECONDS = (0, 1, 5, 40)
+SECONDS = (0, 0, 1, 40)
 DELAYS = (0, 0, 0, 1, 13, 30, 100, 168)
 """Hours between an event and its arrival; up to seven days."""
 TEXTS = ("red shoes", "Red  Shoes ", "blue hat", "x")
@@ -32,7 +33,9 @@ TOO_SOON = "2035-01-01T00:00:00Z"
 """Years ahead of every arrival."""
 
 UBI_KINDS = (
-    *("search", "search", "search", "click", "click", "impression", "page_exit"),
+    *("search",) * 6,
+    *("click",) * 4,
+    *("impression", "page_exit", "page_exit"),
     *("keystroke", "typed", "conversion", "filter", "orphan", "future", "future click"),
     *("no time", "cut", "bulk action", "deep"),
 )
@@ -106,14 +109,14 @@ def _places(values: Sequence[Any]) -> st.SearchStrategy[int]:
     return st.integers(0, len(values) - 1)
 
 
-_again = st.sampled_from((None, None, *range(len(DELAYS))))
+_again = st.sampled_from((*(None,) * 12, *range(len(DELAYS))))
 _mostly_none = st.sampled_from((0, 0, 0, 0, 0, 1, 2, 3))
 
 ubi_logs = st.lists(
     st.builds(
         UbiRecord,
         kind=st.sampled_from(UBI_KINDS),
-        search=_places(SEARCH_MINUTES),
+        search=_places(SEARCHES),
         stranger=_mostly_none,
         minute=_places(MINUTES),
         second=_places(SECONDS),
@@ -133,7 +136,7 @@ flat_logs = st.lists(
     st.builds(
         FlatRecord,
         kind=st.sampled_from(("row",) * 12 + ("future", "cut", "blank", "no rank", "deep")),
-        search=_places(SEARCH_MINUTES),
+        search=_places(SEARCHES),
         stranger=_mostly_none,
         minute=_places(MINUTES),
         second=_places(SECONDS),
@@ -180,12 +183,12 @@ def flat_files(log: Sequence[FlatRecord]) -> tuple[Delivery, ...]:
 
 def happens(record: UbiRecord | FlatRecord) -> datetime:
     """When it happens, as far as the log says; naive UTC."""
-    minutes = SEARCH_MINUTES[record.search] + MINUTES[record.minute]
+    minutes = SEARCHES[record.search][1] + MINUTES[record.minute]
     return START + timedelta(minutes=minutes, seconds=SECONDS[record.second])
 
 
 def _user(record: UbiRecord | FlatRecord) -> int:
-    return (record.search % 3 + record.stranger) % 4
+    return (SEARCHES[record.search][0] + record.stranger) % 4
 
 
 def _ubi_rows(record: UbiRecord) -> Iterator[Row]:

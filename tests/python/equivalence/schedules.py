@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from itertools import groupby
+from itertools import groupby, pairwise
 from random import Random
 
 from equivalence.files import Delivery, in_one
@@ -22,6 +22,8 @@ class Step:
         backfill: run with the backfill vars set to `BACKFILL_RANGE`.
         killed_at: share of the run's work after which it is killed; None lets it end.
         select: dbt selectors; empty means everything.
+        rows_shuffled: rewrite each table in another order of rows as soon as it is written
+            (replayed runs only).
     """
 
     deliveries: tuple[Delivery, ...] = field(default=(), repr=False)
@@ -29,6 +31,7 @@ class Step:
     backfill: bool = False
     killed_at: float | None = None
     select: tuple[str, ...] = ()
+    rows_shuffled: bool = False
 
 
 Schedule = Callable[[Sequence[Delivery], Random], list[Step]]
@@ -58,6 +61,11 @@ def random_batches(files: Sequence[Delivery], chance: Random) -> list[Step]:
 def shuffled(files: Sequence[Delivery], chance: Random) -> list[Step]:
     """Files come in any order, whatever their age."""
     return _steps(_cut(chance.sample(files, len(files)), chance))
+
+
+def rows_shuffled(files: Sequence[Delivery], chance: Random) -> list[Step]:
+    """Rows lie in the tables in another order than they were written in."""
+    return [replace(step, rows_shuffled=True) for step in _steps(_cut(files, chance))]
 
 
 def killed(files: Sequence[Delivery], chance: Random) -> list[Step]:
@@ -128,6 +136,7 @@ SCHEDULES: dict[str, Schedule] = {
     "hourly": hourly,
     "random batches": random_batches,
     "shuffled": shuffled,
+    "rows shuffled": rows_shuffled,
     "killed and resumed": killed,
     "days added last": withheld,
     "backfill vars": backfilled,
@@ -151,4 +160,4 @@ def _cut(files: Sequence[Delivery], chance: Random) -> list[tuple[Delivery, ...]
     """Two to five batches of neighbours, as far as there are files."""
     n_cuts = min(chance.randint(1, 4), len(files) - 1)
     places = [0, *sorted(chance.sample(range(1, len(files)), n_cuts)), len(files)]
-    return [tuple(files[a:b]) for a, b in zip(places, places[1:], strict=False)]
+    return [tuple(files[a:b]) for a, b in pairwise(places)]
