@@ -9,7 +9,7 @@ export DBT_PROFILES_DIR ?= .
 export DO_NOT_TRACK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test run lint bench lock clean
+.PHONY: help setup demo test run lint fuzz chaos bench lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -41,6 +41,12 @@ lint: setup ## ruff, sqlfluff, and dbt's strict parse: no deprecation, no wrong 
 
 test: lint ## every test: dbt build with data and unit tests, Great Expectations, pytest
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+fuzz: setup ## a thousand mutated raw files: each ends in tables that add up, or in a sentence
+	@FLYWHEEL_FUZZ_FILES=$(or $(FILES),1000) $(BIN)/python -m pytest tests/python/test_fuzz.py
+
+chaos: setup ## SIGKILL at random moments of turns and builds: nothing lost, the next run completes
+	@FLYWHEEL_CHAOS_KILLS=$(or $(KILLS),10) $(BIN)/python -m pytest tests/python/test_chaos.py
 
 bench: setup ## time and memory of each step at a million impressions, beside a bare scan
 	@$(BIN)/python -m flywheel.bench
