@@ -172,7 +172,7 @@ OUR_ATTRIBUTES = re.compile(
     r"alt|type|d|x|y|x1|x2|y1|y2|cx|cy|r|rx|ry|points|fill[a-z-]*|stroke[a-z-]*|transform|opacity|"
     r"clip-[a-z]+|xlink:href|font[a-z-]*|text-anchor|dominant-baseline|dx|dy|for|data-[a-z-]+|"
     r"clippathunits|preserveaspectratio|focusable|headers|start|value|media|itemprop|"
-    r"cell[a-z]+|border|align|valign|target|rel|hidden)$"
+    r"checked|cell[a-z]+|border|align|valign|target|rel|hidden)$"
 )
 
 OF_GREAT_EXPECTATIONS = {
