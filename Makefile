@@ -10,7 +10,7 @@ export DBT_PROFILES_DIR ?= .
 export DO_NOT_TRACK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-equivalence mutation run lint bench bench-bots lock clean
+.PHONY: help setup demo test test-equivalence mutation fuzz chaos run lint bench bench-bots lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -49,6 +49,12 @@ test-equivalence: setup ## build logs in many ways, and compare every public tab
 
 mutation: setup ## change the marts' SQL one place at a time: which changes does no test notice?
 	@PYTHONPATH=tests/python $(BIN)/python -m mutation
+
+fuzz: setup ## a thousand mutated raw files: each ends in tables that add up, or in a sentence
+	@FLYWHEEL_FUZZ_FILES=$(or $(FILES),1000) $(BIN)/python -m pytest tests/python/test_fuzz.py
+
+chaos: setup ## SIGKILL at random moments of turns and builds: nothing lost, the next run completes
+	@FLYWHEEL_CHAOS_KILLS=$(or $(KILLS),10) $(BIN)/python -m pytest tests/python/test_chaos.py
 
 bench: setup ## time and memory of each step at a million impressions, beside a bare scan
 	@$(BIN)/python -m flywheel.bench

@@ -1,8 +1,8 @@
 """SIGKILL at every kind of moment: the next run finds its way, and the registry stays whole.
 
-`FLYWHEEL_CHAOS_KILLS` sets how many turns are killed at a random moment, each with a seed of its
-own; from 2 on, every named moment is tried too. What follows a killed first build is the fixture
-`flat`.
+`FLYWHEEL_CHAOS_KILLS` sets how many turns and how many builds are killed at a random moment, each
+with a seed of its own; from 2 on, each is killed again while it recovers, and every named moment
+is tried too. What follows a killed first run is the fixture `flat`.
 """
 
 import json
@@ -10,18 +10,21 @@ import os
 import random
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import ubi_fixtures as ubi
 from conftest import Flywheel, Run, Turned
 from flywheel import registry
 from flywheel.deployment import LOGGED_ORDER, says_the_same
 from flywheel.files import TEMPORARY_PREFIX, sha256_file
 from flywheel.serving import load_deployment
 from flywheel.warehouse import connect
-from killing import Process, exists, said
+from killing import Process, contents, exists, readable, said
 from simulated import settings_of
 
 RANDOM_KILLS = int(os.environ.get("FLYWHEEL_CHAOS_KILLS", "1"))
@@ -230,3 +233,88 @@ def decide(flywheel: Flywheel, deployment_id: str) -> None:
             f"insert into fct_canary_decisions ({', '.join(row)}) values (?, ?, ?, ?)",
             list(row.values()),
         )
+
+
+# --- builds -------------------------------------------------------------------------------------
+
+BUILD_SECONDS = 12.0
+"""About how long a build takes; kills are drawn from it, and some come after the end."""
+
+
+@dataclass(frozen=True)
+class Growing:
+    """A log to which a day was added after its warehouse had been built.
+
+    Attributes:
+        before: the warehouse of the first days.
+        after: the same after a build with the last day, undisturbed.
+        arguments: of the command that builds it.
+    """
+
+    before: Flywheel
+    after: Flywheel
+    arguments: list[str]
+
+
+def a_day(day: int, *, late: bool) -> list[ubi.Document]:
+    """Searches with a click each; a late day also brings clicks on the searches before it."""
+    documents = []
+    for i in range(150):
+        at = datetime(2026, 3, day, 6) + timedelta(minutes=4 * i)
+        who = {"client_id": f"c{i % 41}"}
+        documents += [
+            ubi.query(f"{day}-{i}", f"text {i % 13}", f"{at}Z", hits=list("abcdef"), **who),
+            ubi.event("click", f"{day}-{i}", f"{at}Z", doc="b", ordinal=2, **who),
+        ]
+        if late and i % 5 == 0:
+            then = at - timedelta(days=1) + timedelta(seconds=50)
+            documents.append(
+                ubi.event("click", f"{day - 1}-{i}", f"{then}Z", doc="d", ordinal=4, **who)
+            )
+    return documents
+
+
+@pytest.fixture(scope="session")
+def growing(tmp_path_factory: pytest.TempPathFactory) -> Growing:
+    folder = tmp_path_factory.mktemp("growing")
+    log = folder / "log"
+    variables = [f"--var={name}={log}" for name in ("raw_queries", "raw_events")]
+    arguments = ["build", "--no-tests", *variables, "--var=ranking_features="]
+    before = Flywheel(folder / "before")
+    for day in (2, 3, 4):
+        path = ubi.write_ndjson(log / f"{day}.ndjson", a_day(day, late=day == 4))
+        arrived = datetime(2026, 3, day + 1).timestamp()
+        os.utime(path, (arrived, arrived))
+        if day == 3:
+            command(before, *arguments)
+    (folder / "after").mkdir()
+    after = copy_of(before, folder / "after")
+    command(after, *arguments)
+    return Growing(before, after, arguments)
+
+
+@pytest.mark.parametrize("first", [False, True], ids=["a day more", "from nothing"])
+@pytest.mark.parametrize("seed", range(RANDOM_KILLS))
+def test_a_build_killed_at_random_loses_and_doubles_nothing(
+    growing: Growing, tmp_path: Path, seed: int, first: bool
+) -> None:
+    """Tables stay whole for a reader, and the next build gives those of an undisturbed one."""
+    flywheel = Flywheel(tmp_path / "home") if first else copy_of(growing.before, tmp_path)
+    draw = random.Random(20260302 + 2 * seed + first)
+    for number in range(1 + THOROUGH):
+        tables = readable(flywheel) if flywheel.database.exists() else {}
+        killed = Process(
+            flywheel, ["-m", "flywheel", *growing.arguments], flywheel.home / f"killed{number}.txt"
+        )
+        killed.kill_when(said("Check"), draw.uniform(0.5, BUILD_SECONDS))
+        if flywheel.database.exists():
+            found = readable(flywheel)
+            assert set(tables) <= set(found)
+            assert not [name for name in tables if tables[name] and not found[name]]
+    Process(flywheel, ["-m", "flywheel", *growing.arguments], flywheel.home / "next.txt").finish()
+    undisturbed = contents(growing.after)
+    disturbed = contents(flywheel)
+    assert set(disturbed) == set(undisturbed)
+    for table, rows in undisturbed.items():
+        assert disturbed[table] == rows, table
+    assert not [*flywheel.home.rglob(f"{TEMPORARY_PREFIX}*")]

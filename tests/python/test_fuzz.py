@@ -26,9 +26,9 @@ from fuzzing import Mutant
 
 N_FILES = int(os.environ.get("FLYWHEEL_FUZZ_FILES", "48"))
 FIRST_SEED = int(os.environ.get("FLYWHEEL_FUZZ_SEED", "0"))
-FILES_IN_A_RUN = 24
 THOROUGH = N_FILES > 100
 """Then the whole project is built on the files, not only the behaviour marts."""
+FILES_IN_A_RUN = 60 if THOROUGH else 24
 
 
 @dataclass

@@ -306,6 +306,56 @@ def test_neither_format_says_what_is_there_and_what_is_needed(tmp_path: Path) ->
     assert "of an unknown type" in sentence(lambda: inputs.detect_format(str(other)))
 
 
+HEADER = "search_id,searched_at,query,doc_id,rank,clicked\n"
+PLAIN = "s9,2026-03-02,lamp,a,1,0\n"
+
+
+@pytest.mark.parametrize(
+    ("rows", "line", "says"),
+    [
+        ('s1,2026-03-02,"lamp,a,1,0\n' + PLAIN * 3, 2, "line 3, which looks like a row, is in it"),
+        (PLAIN + 's1,2026-03-02,"lamp,a,1,0\n', 3, "the file ends in it"),
+        ('s1,2026-03-02,"lamp\nred" shoes,a,1,0\n', 2, "text follows the next quote, on line 3"),
+        ('s1,2026-03-02,"lamp\n' + "x\n" * 1001 + '",a,1,0\n', 2, "it goes on for 1000 lines"),
+        ('"s1",2026-03-02,"a\r\nb","lamp\r\n', 3, "the file ends in it"),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["csv", "csv.gz", "csv.zst"])
+def test_a_quote_that_nobody_closes(
+    tmp_path: Path, rows: str, line: int, says: str, suffix: str
+) -> None:
+    path = ubi.write_bytes(tmp_path / f"f.{suffix}", (HEADER + rows).encode())
+    text = sentence(lambda: check_flat(path))
+    assert text.startswith(f"Line {line} of {path} opens a quoted value"), text
+    assert says in text
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        's1,2026-03-02,"la\nmp",a,1,0\n',
+        's1,2026-03-02,"la\r\n\r\nmp, red",a,1,"0"\r\n',
+        's1,2026-03-02,5" pipe,a,1,0\ns2,2026-03-02,a "b",c,1,0\n',
+        's1,2026-03-02,"a ""b""\n""c""",a,1,0\n',
+        's1,2026-03-02,"",a,1,""',
+        's1,2026-03-02,"a"b,c,1,0\n',
+        's1,2026-03-02,"lamp",a,1,0\r' * 3,
+    ],
+)
+def test_quotes_that_are_closed(tmp_path: Path, rows: str) -> None:
+    check_flat(ubi.write_bytes(tmp_path / "f.csv", (HEADER + rows).encode()))
+
+
+def test_quotes_are_followed_across_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = PLAIN * 5 + 's1,2026-03-02,"la\r\nmp",a,1,0\r\n' + PLAIN
+    sound = ubi.write_bytes(tmp_path / "sound.csv", (HEADER + rows).encode())
+    broken = ubi.write_bytes(tmp_path / "broken.csv", (HEADER + rows.replace('mp"', "mp")).encode())
+    for size in range(1, 40):
+        monkeypatch.setattr(inputs, "_CHUNK", size)
+        check_flat(sound)
+        assert "Line 7 of " in sentence(lambda: check_flat(broken))
+
+
 # --- ranking features ---------------------------------------------------------------------------
 
 
