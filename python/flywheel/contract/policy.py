@@ -143,13 +143,14 @@ def names_show_the_layer(project: Project) -> Iterator[str]:
 
 
 def columns_show_what_they_hold(project: Project) -> Iterator[str]:
-    """In public tables times end in _at (or _start, _end), flags begin with is_, ids are text."""
+    """In public tables times end like times, flags begin with is_ or has_, ids are text."""
+    endings = ("_at", "_start", "_end", "_since")
     for model in project.public:
         for column in model.columns:
             kind = column.data_type.lower()
             where = f"{model.name}.{column.name}"
-            if kind.startswith("timestamp") and not column.name.endswith(("_at", "_start", "_end")):
-                yield f"{where}: a time; its name must end in _at, _start or _end."
+            if kind.startswith("timestamp") and not column.name.endswith(endings):
+                yield f"{where}: a time; its name must end in {', '.join(endings)}."
             if kind == "boolean" and not column.name.startswith(("is_", "has_")):
                 yield f"{where}: a flag; its name must begin with is_ or has_."
             if column.name.endswith("_id") and kind not in ("varchar", "string", "text"):
