@@ -45,7 +45,6 @@ SMALL_LOG_VARIABLES: dict[str, Any] = {
 }
 SMALL_LOG_MODELS = ("+path:models/marts/behavior", "+int_position_cells", "+fct_canary_metrics")
 """Every incremental model, and little beside; the larger case builds all that hangs on them."""
-SHRINKING_SEEDS = 3
 CELL_TABLES = {"int_position_cells": "cells", "fct_canary_metrics": "canary"}
 
 
@@ -223,18 +222,21 @@ class SmallLogs:
         return tally
 
     def _explain(self, tally: Tally) -> None:
-        """Leave out of a failing log, one by one, the records without which it still fails."""
+        """Leave out of a failing log, in ever smaller pieces, what it fails without."""
         log, seed = tally.counterexample or ([], 0)
-        place = 0
-        while place < len(log):
-            fewer = [*log[:place], *log[place + 1 :]]
-            # Fewer files are cut elsewhere, so other seeds may show what this one no longer does.
-            for other in (seed, *range(SHRINKING_SEEDS)) if fewer else ():
-                if self._wrong(fewer, tally.schedule, other):
-                    log, seed = fewer, other
-                    break
-            else:
-                place += 1
+        size = len(log) // 2
+        while size:
+            place = 0
+            while place < len(log):
+                fewer = [*log[:place], *log[place + size :]]
+                # Fewer files are cut elsewhere: another seed may show what this one hides now.
+                for other in (seed, 0) if fewer else ():
+                    if self._wrong(fewer, tally.schedule, other):
+                        log, seed = fewer, other
+                        break
+                else:
+                    place += size
+            size //= 2
         found, steps = self.check(log, tally.schedule, seed)
         tally.wrong = found.wrong(allow_last_bits=self.allow_last_bits)
         tally.failing = _failing(log, steps)

@@ -17,12 +17,12 @@ import ubi_fixtures as ubi
 from equivalence.files import Delivery, Row, by_arrival
 
 START = datetime(2026, 3, 1, 23, 0)
-SEARCHES = ((0, 0), (0, 0), (0, 30), (0, 59), (0, 60), (0, 90), (1, 30), (1, 1440), (2, 60))
+SEARCHES = ((0, 0), (0, 0), (0, 30), (0, 59), (0, 61), (0, 91), (1, 30), (1, 60), (2, 1440))
 """Who makes each search, and how many minutes after `START`: one visitor mostly, around midnight,
-with gaps of a session's timeout, a minute less and a minute more."""
-MINUTES = (0, 0, 0, 0, 1, 29, 30, 31, 121, 1440)
+two at one moment, with gaps of a session's timeout and a minute less."""
+MINUTES = (0, 0, 0, 0, 0, 0, 1, 29, 30, 31, 121, 1440)
 """How long after that something happens."""
-SECONDS = (0, 0, 1, 40)
+SECONDS = (0, 0, 0, 1, 40)
 DELAYS = (0, 0, 0, 1, 13, 30, 100, 168)
 """Hours between an event and its arrival; up to seven days."""
 TEXTS = ("red shoes", "Red  Shoes ", "blue hat", "x")
@@ -33,11 +33,11 @@ TOO_SOON = "2035-01-01T00:00:00Z"
 """Years ahead of every arrival."""
 
 UBI_KINDS = (
-    *("search",) * 6,
-    *("click",) * 4,
-    *("impression", "page_exit", "page_exit"),
-    *("keystroke", "typed", "conversion", "filter", "orphan", "future", "future click"),
-    *("no time", "cut", "bulk action", "deep"),
+    *("search",) * 3,
+    *("click",) * 6,
+    *("page_exit",) * 3,
+    *("impression", "keystroke", "typed", "conversion", "filter", "orphan"),
+    *("future", "future click", "no time", "cut", "bulk action", "deep"),
 )
 
 
@@ -110,20 +110,37 @@ def _places(values: Sequence[Any]) -> st.SearchStrategy[int]:
 
 
 _again = st.sampled_from((*(None,) * 12, *range(len(DELAYS))))
-_mostly_none = st.sampled_from((0, 0, 0, 0, 0, 1, 2, 3))
+_rarely = st.sampled_from((0, 0, 0, 0, 0, 0, 0, 1, 2, 3))
 
-ubi_logs = st.lists(
+# Most searches are logged as they should be; what else is in the log happens around them.
+_ubi_searches = st.tuples(
+    *[
+        st.none()
+        | st.builds(
+            UbiRecord,
+            kind=st.just("search"),
+            search=st.just(search),
+            text=_rarely,
+            application=_rarely.map(bool).map(int),
+            model=_places(MODELS),
+            delay=_places(DELAYS),
+            again=_again,
+        )
+        for search in range(len(SEARCHES))
+    ]
+)
+_ubi_events = st.lists(
     st.builds(
         UbiRecord,
         kind=st.sampled_from(UBI_KINDS),
         search=_places(SEARCHES),
-        stranger=_mostly_none,
+        stranger=_rarely,
         minute=_places(MINUTES),
         second=_places(SECONDS),
         doc=_places(DOCUMENTS),
         ordinal=st.integers(0, 4),
         text=_places(TEXTS),
-        application=st.integers(0, 1),
+        application=_rarely.map(bool).map(int),
         model=_places(MODELS),
         delay=_places(DELAYS),
         again=_again,
@@ -131,18 +148,43 @@ ubi_logs = st.lists(
     min_size=10,
     max_size=40,
 )
+ubi_logs = st.builds(lambda a, b: [r for r in a if r is not None] + b, _ubi_searches, _ubi_events)
 
-flat_logs = st.lists(
+_flat_searches = st.tuples(
+    *[
+        st.tuples(
+            *[
+                st.none()
+                | st.builds(
+                    FlatRecord,
+                    search=st.just(search),
+                    doc=st.just(doc),
+                    ordinal=st.just(doc + 1),
+                    clicked=st.booleans(),
+                    click_after=st.sampled_from((None, 0, 3, 1800)),
+                    dwell=st.sampled_from((None, 2.5, 40.0)),
+                    model=st.just(search % len(MODELS)),
+                    delay=_places(DELAYS),
+                    again=_again,
+                    differs=st.booleans(),
+                )
+                for doc in range(3)
+            ]
+        )
+        for search in range(len(SEARCHES))
+    ]
+)
+_flat_rows = st.lists(
     st.builds(
         FlatRecord,
         kind=st.sampled_from(("row",) * 12 + ("future", "cut", "blank", "no rank", "deep")),
         search=_places(SEARCHES),
-        stranger=_mostly_none,
+        stranger=_rarely,
         minute=_places(MINUTES),
         second=_places(SECONDS),
         doc=_places(DOCUMENTS),
         ordinal=st.integers(0, 4),
-        text=_mostly_none,
+        text=_rarely,
         model=_places(MODELS),
         clicked=st.booleans(),
         click_after=st.sampled_from((None, 0, 3, 1800, 1801, 9000)),
@@ -152,8 +194,13 @@ flat_logs = st.lists(
         again=_again,
         differs=st.booleans(),
     ),
-    min_size=10,
-    max_size=40,
+    min_size=5,
+    max_size=20,
+)
+flat_logs = st.builds(
+    lambda searches, rows: [r for search in searches for r in search if r is not None] + rows,
+    _flat_searches,
+    _flat_rows,
 )
 
 
