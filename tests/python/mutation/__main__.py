@@ -14,9 +14,9 @@ from flywheel.errors import FlywheelError
 from mutation import sql_tests
 from mutation.artifacts import Built, Model, read_build
 from mutation.judge import INVALID, SQL, SURVIVED, Judge, Verdict
-from mutation.mutants import Mutant, mutants
+from mutation.mutants import Mutant, incremental_mutants, mutants
 from mutation.report import share_caught, table
-from mutation.survivors import read_survivors
+from mutation.survivors import outlived, read_survivors, unlisted
 
 PROJECT = Path(__file__).resolve().parents[3]
 LEAST_SHARE = 0.9
@@ -31,7 +31,7 @@ def main() -> int:
             _build(Path(folder) / "home")
         built = read_build(options.built or Path(folder) / "home")
         models = _chosen(built, options)
-        chosen = [m for model in models for m in _sampled(model, options.each)]
+        chosen = [m for model in models for m in _sampled(built, model, options.each)]
         verdicts = run(built, models, chosen, options)
     return _report(verdicts, options, time.monotonic() - started)
 
@@ -81,11 +81,21 @@ def _chosen(built: Built, options: argparse.Namespace) -> list[Model]:
     return sorted(chosen, key=lambda model: (not model.is_mart, model.name))
 
 
-def _sampled(model: Model, each: int | None) -> list[Mutant]:
+def all_mutants(built: Built, model: Model) -> list[Mutant]:
+    """The mutants of a model as a rebuild runs it, then those that only an incremental run has."""
+    found = mutants(model.name, model.sql)
+    for test in built.unit_tests[model.unique_id]:
+        if test.is_incremental:
+            # One test in incremental mode tells what that text is.
+            return found + incremental_mutants(model.name, model.sql, test.name, test.model_sql)
+    return found
+
+
+def _sampled(built: Built, model: Model, each: int | None) -> list[Mutant]:
     """All mutants of a model, or the first so many of each kind."""
     taken: Counter[str] = Counter()
     chosen = []
-    for mutant in mutants(model.name, model.sql):
+    for mutant in all_mutants(built, model):
         taken[mutant.kind] += 1
         if each is None or taken[mutant.kind] <= each:
             chosen.append(mutant)
@@ -110,7 +120,12 @@ def run(
                 verdicts.append(verdict)
                 _progress(len(verdicts), len(chosen))
             if not options.no_pytest:
-                verdicts = list(pool.map(_judge_by_pytest, verdicts))
+                # What is listed is not tried again: a process each takes seconds.
+                survived = (v.mutant for v in verdicts if v.caught_by == SURVIVED)
+                new = {m for m in unlisted(survived, read_survivors()) if not m.origin}
+                tried = pool.map(_judge_by_pytest, [v for v in verdicts if v.mutant in new])
+                by_mutant = {verdict.mutant: verdict for verdict in tried}
+                verdicts = [by_mutant.get(v.mutant, v) for v in verdicts]
     return verdicts
 
 
@@ -133,8 +148,6 @@ def _judge(mutant: Mutant) -> Verdict:
 
 
 def _judge_by_pytest(verdict: Verdict) -> Verdict:
-    if verdict.caught_by != SURVIVED:
-        return verdict
     mutant = verdict.mutant
     test = sql_tests.noticed(mutant, _judging[1].model(mutant.model).sql)
     return Verdict(mutant, SQL, test) if test else verdict
@@ -149,35 +162,27 @@ def _report(verdicts: list[Verdict], options: argparse.Namespace, seconds: float
     listed = read_survivors()
     valid = [v for v in verdicts if v.caught_by != INVALID]
     survived = [v.mutant for v in valid if v.caught_by == SURVIVED]
-    unlisted = [m for m in survived if m.key not in listed]
     if options.verbose:
         for v in valid:
-            print(f"{v.caught_by:8} {v.mutant}   {v.test}")
+            print(f"{v.caught_by:8}  {v.mutant}  {v.test}")
     print(table(valid))
     share = share_caught(valid)
-    invalid = len(verdicts) - len(valid)
     print(
-        f"{share:.1%} of {len(valid)} mutants noticed; {invalid} more are no valid SQL;"
-        f" {seconds:.0f} s."
+        f"{share:.1%} of {len(valid)} mutants noticed; {len(verdicts) - len(valid)} more were no"
+        f" valid SQL; {seconds:.0f} s."
     )
-    status = 0
-    if unlisted:
-        print(f"{len(unlisted)} survived and are not in survivors.toml:")
-        print("\n".join(f"  {mutant}" for mutant in unlisted))
-        status = 1
+    faults = []
+    if new := unlisted(survived, listed):
+        faults.append(f"{len(new)} survived and are not in survivors.toml:")
+        faults += [f"  {mutant}" for mutant in new]
     if share < LEAST_SHARE:
-        print(f"Fewer than {LEAST_SHARE:.0%} were noticed.")
-        status = 1
-    # A listed mutant that a test notices now needs no excuse any more (all of it must have run).
-    gone = sorted(
-        key for key in listed.keys() - {m.key for m in survived}
-        if key[0] in {v.mutant.model for v in valid}
-    )
-    if gone and options.each is None and not options.no_pytest:
-        print("These of survivors.toml are noticed, or do not exist any more:")
-        print("\n".join(f"  {model}, {scope}: {change} ({nth})" for model, scope, change, nth in gone))
-        status = 1
-    return status
+        faults.append(f"Fewer than {LEAST_SHARE:.0%} were noticed.")
+    is_complete = options.each is None
+    if is_complete and (gone := outlived(survived, listed, {v.mutant.model for v in valid})):
+        faults.append("These of survivors.toml are noticed, or are no mutants any more:")
+        faults += [f"  {survivor.model}, {survivor.change}" for survivor in gone]
+    print("\n".join(faults), end="\n" if faults else "")
+    return 1 if faults else 0
 
 
 if __name__ == "__main__":

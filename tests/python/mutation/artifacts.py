@@ -31,6 +31,7 @@ class UnitTest:
     model: str
     model_sql: str
     sql: str
+    is_incremental: bool
 
     def around(self, model_sql: str) -> str:
         """The query that compares another SQL of the model with the expected rows."""
@@ -142,7 +143,10 @@ def _unit_test(node: dict[str, Any], model: str, sql: str, target: Path) -> Unit
     around = path.read_text()
     if around.count(sql.strip()) != 1:
         raise FlywheelError(f"{path} does not hold the SQL of the model it tests.")
-    return UnitTest(node["name"], model, sql.strip(), around)
+    macros = (node.get("overrides") or {}).get("macros") or {}
+    return UnitTest(
+        node["name"], model, sql.strip(), around, bool(macros.get("is_incremental", False))
+    )
 
 
 def _data_test(node: dict[str, Any], sql: str) -> DataTest:
