@@ -12,8 +12,10 @@ import duckdb
 
 from flywheel import variables
 from flywheel.errors import FlywheelError
+from flywheel.locking import exclusive
 from flywheel.settings import Settings, load_settings
 from flywheel.terminal import Terminal
+from flywheel.warehouse import memory_sentence
 
 
 class _Group(click.Group):
@@ -29,11 +31,7 @@ class _Group(click.Group):
             click.echo("flywheel: stopped; the next run goes on from here.", err=True)
             ctx.exit(130)
         except (duckdb.OutOfMemoryException, MemoryError):
-            click.echo(
-                "flywheel: the memory limit is too small for this log; raise FLYWHEEL_MEMORY "
-                "(for example FLYWHEEL_MEMORY=8GB), or shorten training_window_days.",
-                err=True,
-            )
+            click.echo(f"flywheel: {memory_sentence()}", err=True)
             ctx.exit(1)
         except OSError as error:
             click.echo(
@@ -42,6 +40,14 @@ class _Group(click.Group):
                 err=True,
             )
             ctx.exit(1)
+
+
+class _Alone(click.Command):
+    """A command that changes the warehouse or the registry: one at a time."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with exclusive(load_settings(), ctx.info_name or "command"):
+            return super().invoke(ctx)
 
 
 def _with_vars(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -109,7 +115,7 @@ def simulate(
     terminal.line(f"Turn the flywheel on it:  flywheel run --log {log} --features {features}")
 
 
-@cli.command()
+@cli.command(cls=_Alone)
 @_with_vars
 @click.option("--full-refresh", is_flag=True, help="Rebuild incremental tables from nothing.")
 @click.option("--no-tests", is_flag=True, help="Build the tables without running dbt's tests.")
@@ -122,19 +128,75 @@ def build(assignments: tuple[str, ...], full_refresh: bool, no_tests: bool) -> N
     loop.build(settings, given, Terminal(), tests=not no_tests, full_refresh=full_refresh)
 
 
-@cli.command()
+@cli.command(cls=_Alone)
 @_with_vars
-def validate(assignments: tuple[str, ...]) -> None:
+@click.option(
+    "--gate",
+    "gates",
+    multiple=True,
+    metavar="NAME",
+    help="raw, behavior or training; repeatable; all by default.",
+)
+@click.option("--no-history", is_flag=True, help="Only read the warehouse; keep no results in it.")
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+def validate(
+    assignments: tuple[str, ...], gates: tuple[str, ...], no_history: bool, as_json: bool
+) -> None:
     """Run the Great Expectations suites on the warehouse, and write the Data Docs."""
-    from flywheel import loop
+    from flywheel.validation import GATES
+    from flywheel.validation import validate as run_gates
+    from flywheel.validation.show import show_report
 
     settings = load_settings()
     _given(settings, assignments)
-    loop.validate(settings, Terminal())
-    click.echo(f"Data Docs: {settings.home / 'data_docs' / 'index.html'}")
+    terminal = Terminal(quiet=as_json)
+    with terminal.step("Validate") as step:
+        found = run_gates(
+            settings,
+            gates=gates or GATES,
+            on_progress=step.tick,
+            raise_on_stop=False,
+            keep_history=not no_history,
+        )
+        step.result = found.sentence()
+    if as_json:
+        _emit(found.to_dict())
+    else:
+        show_report(found, terminal)
+        terminal.line(f"Data Docs: {found.data_docs}")
+    found.raise_for_stops()
 
 
 @cli.command()
+@click.option("--check", is_flag=True, help="Compare YAML, warehouse and fixed tables (default).")
+@click.option(
+    "--export",
+    metavar="[PATH]",
+    is_flag=False,
+    flag_value="",
+    help="Write the public tables as an Open Data Contract Standard file; - is standard output.",
+)
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Fail if this pinned contract is no longer kept.",
+)
+def contract(check: bool, export: str | None, against: Path | None) -> None:
+    """Check, export or compare the contract of the public tables."""
+    from flywheel.contract import command
+
+    settings, terminal = load_settings(), Terminal(quiet=export == "-")
+    project = command.read(settings, terminal)
+    if export is not None:
+        command.export(project, settings, terminal, export)
+    if against is not None:
+        command.against(project, terminal, against)
+    if check or (export is None and against is None):
+        command.check(project, settings, terminal)
+
+
+@cli.command(cls=_Alone)
 @_with_vars
 @click.option("--seed", default=1, show_default=True)
 def train(assignments: tuple[str, ...], seed: int) -> None:
@@ -148,7 +210,7 @@ def train(assignments: tuple[str, ...], seed: int) -> None:
     click.echo(f"{version} is registered as challenger; compare it with `flywheel evaluate`.")
 
 
-@cli.command()
+@cli.command(cls=_Alone)
 @_with_vars
 @click.option("--model", default="challenger", show_default=True, help="Version, or challenger.")
 def evaluate(assignments: tuple[str, ...], model: str) -> None:
@@ -194,7 +256,7 @@ def evaluate(assignments: tuple[str, ...], model: str) -> None:
     )
 
 
-@cli.command()
+@cli.command(cls=_Alone)
 @_with_vars
 @click.option("--log", metavar="PATH", help="Your log: a file, a glob or a folder.")
 @click.option("--features", metavar="PATH", help="Ranking features, Parquet.")
@@ -248,7 +310,7 @@ def score(features: Path, output: Path, model: str) -> None:
         step.result = f"{n_rows} rows in {output}"
 
 
-@cli.command()
+@cli.command(cls=_Alone)
 @_with_vars
 @click.option("--no-build", is_flag=True, help="Judge on the tables as they are.")
 @click.option("--no-tests", is_flag=True, help="Build the tables without running dbt's tests.")
@@ -269,7 +331,7 @@ def canary(assignments: tuple[str, ...], no_build: bool, no_tests: bool) -> None
     loop.judge(settings, given, terminal)
 
 
-@cli.command()
+@cli.command(cls=_Alone)
 @click.argument("version", required=False)
 @click.option("--reason", default="promoted by hand", show_default=True)
 def promote(version: str | None, reason: str) -> None:
@@ -282,7 +344,7 @@ def promote(version: str | None, reason: str) -> None:
     click.echo(f"{ended.challenger_version} is the champion now.")
 
 
-@cli.command()
+@cli.command(cls=_Alone)
 @click.option("--reason", default="rolled back by hand", show_default=True)
 def rollback(reason: str) -> None:
     """Take back the canary or, without one, the champion."""
@@ -317,7 +379,7 @@ def report(output: Path | None) -> None:
     click.echo(str(write_report(load_settings(), output=output)))
 
 
-@cli.command()
+@cli.command(cls=_Alone)
 @click.option("--turns", default=3, show_default=True)
 @click.option("--seed", default=7, show_default=True, help="Of the simulated world.")
 @click.option("--seeds", metavar="N", type=int, help="Check the claims in N worlds instead.")

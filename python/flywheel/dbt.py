@@ -3,14 +3,20 @@
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
+from pathlib import Path
 from typing import Any
+
+import duckdb
 
 from flywheel.errors import FlywheelError
 from flywheel.settings import Settings
+from flywheel.warehouse import connect, explained, fault_sentence
 
 Progress = Callable[[int, int, str], None]
 
@@ -66,8 +72,13 @@ def run_dbt(
         Counts of what was built and tested.
 
     Raises:
-        FlywheelError: dbt could not start, a model failed or a test failed.
+        FlywheelError: the warehouse stays locked, cannot be used or its disk is full; dbt could
+            not start, a model failed or a test failed.
+        KeyboardInterrupt: the user pressed Ctrl-C; what dbt had finished stays.
     """
+    if settings.database.exists():
+        with connect(settings, read_only=False):
+            pass  # waits until nobody else holds the file, and says what is wrong with it
     from dbt.cli.main import dbtRunner  # dbt takes seconds to import; score and status do without
 
     settings.database.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +87,8 @@ def run_dbt(
     arguments += ["--target-path", str(settings.home / "target")]
     arguments += ["--log-path", str(settings.home / "logs")]
     if variables:
-        arguments += ["--vars", json.dumps(dict(variables))]
+        plain = {name: _as_plain_text(value) for name, value in variables.items()}
+        arguments += ["--vars", json.dumps(plain)]
     for flag, names in (("--select", select), ("--exclude", exclude)):
         if names:
             arguments += [flag, *names]
@@ -92,18 +104,57 @@ def run_dbt(
             on_progress(event.data.index, event.data.num_models, event.data.name)
 
     output = StringIO()
-    with _environment(settings), redirect_stdout(output), redirect_stderr(output):
+    unclosed: duckdb.Error | None = None
+    with (
+        _environment(settings),
+        redirect_stdout(output),
+        redirect_stderr(output),
+        _interruptible() as interruption,
+    ):
         try:
             outcome = dbtRunner(callbacks=[heard]).invoke(arguments)
         finally:
-            _release_warehouse()
-    results = list(outcome.result) if outcome.result is not None else []
+            try:
+                _release_warehouse()
+            except duckdb.Error as error:  # what failed before it says more
+                unclosed = error
+    if interruption.is_set():
+        raise KeyboardInterrupt
+    results = list(outcome.result) if isinstance(outcome.result, Iterable) else []
     failures = [r for r in results if r.status in ("error", "fail", "runtime error")]
     if failures:
-        raise FlywheelError(_failure_sentence(failures))
+        raise FlywheelError(_failure_sentence(failures, settings.database))
     if not outcome.success:
-        raise FlywheelError(_start_sentence(outcome.exception, output.getvalue()))
+        said = output.getvalue()
+        raise FlywheelError(_start_sentence(outcome.exception, said, settings.database))
+    if unclosed is not None:
+        with explained(settings.database):
+            raise unclosed
     return _summary(results)
+
+
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Notice Ctrl-C, which dbt answers with a list of cancelled queries or a traceback."""
+    seen = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield seen
+        return
+
+    def interrupted(number: int, frame: Any) -> None:
+        seen.set()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, before or signal.default_int_handler)
+
+
+def _as_plain_text(value: Any) -> Any:
+    """A var's value so that dbt, which renders texts as Jinja, gets back the text it was."""
+    return re.sub(r"{(?=[{%#])", "{{ '{' }}", value) if isinstance(value, str) else value
 
 
 def _release_warehouse() -> None:
@@ -126,7 +177,12 @@ def _summary(results: Sequence[Any]) -> BuildSummary:
     )
 
 
-def _failure_sentence(failures: Sequence[Any]) -> str:
+def _failure_sentence(failures: Sequence[Any], database: Path) -> str:
+    # One full disk fails many models, some with words that do not name it: the clearest counts.
+    faults = [fault_sentence(failure.message or "", database) for failure in failures]
+    named = next((fault for fault in faults if fault is not None), None)
+    if named is not None:
+        return named
     first = failures[0]
     kind = {"test": "Data test", "unit_test": "Unit test"}.get(first.node.resource_type, "Model")
     more = f" ({len(failures) - 1} more failed)" if len(failures) > 1 else ""
@@ -143,14 +199,31 @@ def _failure_sentence(failures: Sequence[Any]) -> str:
     )
 
 
-def _start_sentence(exception: BaseException | None, output: str) -> str:
+def _start_sentence(exception: BaseException | None, output: str, database: Path) -> str:
     text = str(exception) if exception is not None and str(exception) else output
-    if "lock" in text.lower() and "database" in text.lower() and "conflicting" in text.lower():
+    if isinstance(exception, OSError) and exception.filename:
         return (
-            "The warehouse is held by another process; "
-            "close it (an open DuckDB shell counts) and try again."
+            f"{exception.filename} cannot be used ({exception.strerror}); check the disk's space "
+            "and the folder's permissions, then run again."
         )
+    fault = fault_sentence(text, database)
+    if fault is not None:
+        return fault
+    setting = _bad_setting(text)
+    if setting is not None:
+        return setting
     return _essence(text) or "dbt stopped without saying why; run `dbt build` to see its output."
+
+
+def _bad_setting(text: str) -> str | None:
+    """Environment variables that reach dbt through profiles.yml, and what dbt makes of them."""
+    for name, words, example in (
+        ("FLYWHEEL_MEMORY", r"memory must have|unknown unit for memory|memory.*limit", "4GB"),
+        ("FLYWHEEL_THREADS", r"max_workers must be|is not of type 'integer'|threads", "2"),
+    ):
+        if name in os.environ and re.search(words, text, re.IGNORECASE):
+            return f"{name} is {os.environ[name]}; give a value such as {example}."
+    return None
 
 
 def _essence(message: str) -> str:

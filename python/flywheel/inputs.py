@@ -2,9 +2,10 @@
 
 It runs before every build, so that a wrong path, a mislabelled file or a missing column costs a
 second and one sentence instead of a broken warehouse. It samples the heads of files (and the
-tails of Parquet files); the only files it reads through are compressed ones, because a cut
-Zstandard stream is otherwise read as a shorter log without a word. Rows are never judged here:
-a row that cannot be used goes to `fct_quarantined_rows` in SQL.
+tails of Parquet files). Two kinds of file it reads through: compressed ones, because a cut
+Zstandard stream is otherwise read as a shorter log without a word, and CSV, because a quote that
+nobody closes makes one value of all rows up to the next quote. Rows are never judged here: a row
+that cannot be used goes to `fct_quarantined_rows` in SQL.
 """
 
 import csv
@@ -12,6 +13,7 @@ import glob
 import gzip
 import io
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -35,6 +37,8 @@ TEXT_TYPES = ("ndjson", "jsonl", "json", "csv")
 COMPRESSIONS = ("gz", "zst")
 SAMPLED_DOCUMENTS = 100
 BINARY_PROBE_BYTES = 64 * 1024
+LINES_IN_A_VALUE = 1000
+"""A quoted value of more lines than this is a quote that was never closed."""
 HEAD_BYTES = 8 * 1024 * 1024
 """How much of a text file's beginning is looked at: room for a hundred documents, a few of them
 absurdly long."""
@@ -265,6 +269,8 @@ def _check_flat_file(path: Path) -> int:
     lowered = {name.lower() for name in names}
     missing = [name for name in REQUIRED_FLAT_COLUMNS if name not in lowered]
     if not missing:
+        if _file_type(path) == "csv":
+            _check_quotes(path)
         return 1
     if _looks_like_ubi(names) and not {"search_id", "doc_id"} & lowered:
         raise FlywheelError(
@@ -329,6 +335,103 @@ def _csv_header(path: Path) -> list[str]:
         return []
     rows = [next(csv.reader(io.StringIO(header), delimiter=mark)) for mark in ",\t;|"]
     return max(rows, key=len)
+
+
+def _check_quotes(path: Path) -> None:
+    """Look for values in quotes that are not closed where they should be.
+
+    A value may hold line breaks, so a reader cannot tell a quote too many from a long value: it
+    takes the rows that follow for text. Three things give it away: the file ends within the
+    value, text follows the quote that closes it on another line, or a line within the value has
+    as many delimiters as the header, that is, looks like a row.
+
+    Raises:
+        FlywheelError: names the file, the line where the value begins, and what shows it.
+    """
+    delimiter, n_delimiters, quotes = b"", 0, _Quotes(b",")
+    opened: int | None = None
+    for number, line in enumerate(_all_lines(path), start=1):
+        if not delimiter:
+            if line.strip():
+                delimiter = max((b",", b"\t", b";", b"|"), key=line.count)
+                n_delimiters, quotes = line.count(delimiter), _Quotes(delimiter)
+            continue
+        start = 0
+        if opened is not None:
+            closing = quotes.rest_of_value(line)
+            within = line if closing is None else line[:closing]
+            if n_delimiters and within.count(delimiter) >= n_delimiters:
+                raise _open_quote(path, opened, f"line {number}, which looks like a row, is in it")
+            if closing is None:
+                if number - opened > LINES_IN_A_VALUE:
+                    raise _open_quote(path, opened, f"it goes on for {LINES_IN_A_VALUE} lines")
+                continue
+            if not quotes.ends_at(line, closing):
+                raise _open_quote(path, opened, f"text follows the next quote, on line {number}")
+            opened, start = None, closing
+        if b'"' in line and quotes.opens_a_value(line, start):
+            opened = number
+    if opened is not None:
+        raise _open_quote(path, opened, "the file ends in it")
+
+
+class _Quotes:
+    """Where quoted values begin and end on a line, for one delimiter."""
+
+    def __init__(self, delimiter: bytes) -> None:
+        mark = re.escape(delimiter)
+        rest = rb'(?:[^"]++|"")*+"'
+        value = rb'(?:"' + rest + rb'|[^"' + mark + rb"][^" + mark + rb"]*+|)"
+        self._mark = delimiter
+        self._rest = re.compile(rest)
+        self._whole = re.compile(value + rb"(?:" + mark + value + rb")*+")
+        self._value = re.compile(value + rb"[^" + mark + rb"]*+")
+
+    def rest_of_value(self, line: bytes) -> int | None:
+        """The place behind the quote that closes a value begun on a line before; None: none."""
+        found = self._rest.match(line)
+        return found.end() if found else None
+
+    def ends_at(self, line: bytes, place: int) -> bool:
+        """Whether a value may end here: before a delimiter or at the line's end."""
+        return place == len(line) or line.startswith(self._mark, place)
+
+    def opens_a_value(self, line: bytes, place: int) -> bool:
+        """Whether a value that begins behind `place` goes on on the next line.
+
+        `place` is the line's start, or where a value of the line before ends.
+        """
+        if place:
+            place += 1
+        if self._whole.fullmatch(line, place):
+            return False
+        while place <= len(line):
+            if line.startswith(b'"', place) and not self._rest.match(line, place + 1):
+                return True
+            place = self._value.match(line, place).end() + 1
+        return False
+
+
+def _open_quote(path: Path, line: int, what: str) -> FlywheelError:
+    return FlywheelError(
+        f"Line {line} of {path} opens a quoted value that is not closed where it should be "
+        f"({what}); close the quote or double it, or export the file again."
+    )
+
+
+def _all_lines(path: Path) -> Iterator[bytes]:
+    """Every line of a text file, unpacked, without its end (\\n, \\r\\n or \\r)."""
+    left = b""
+    with _opened(path, _compression(path)) as stream:
+        while chunk := stream.read(_CHUNK):
+            block = left + bytes(chunk)
+            kept = b"\r" if block.endswith(b"\r") else b""  # its \n may be in the next chunk
+            block = block[: len(block) - len(kept)].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            lines = block.split(b"\n")
+            left = lines.pop() + kept
+            yield from lines
+    if left:
+        yield from left.removesuffix(b"\r").split(b"\n")
 
 
 def _sampled_documents(path: Path) -> tuple[list[dict[str, Any]], int]:

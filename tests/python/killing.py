@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import duckdb
+
 from conftest import Flywheel
 
 PATIENCE = 120.0
@@ -67,3 +69,33 @@ def said(word: str) -> Callable[[Process], bool]:
 def exists(pattern: str) -> Callable[[Process], bool]:
     """The moment a file appears in the home folder."""
     return lambda process: any(process.flywheel.home.glob(pattern))
+
+
+def public_tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Names of the tables that people query."""
+    return [
+        name
+        for (name,) in connection.execute(
+            "select table_name from information_schema.tables where table_schema = 'main' "
+            "and (table_name like 'fct!_%' escape '!' or table_name like 'dim!_%' escape '!') "
+            "order by 1"
+        ).fetchall()
+    ]
+
+
+def readable(flywheel: Flywheel) -> dict[str, int]:
+    """Rows of every public table that there is, each read to its end by a reader."""
+    with flywheel.connection() as connection:
+        return {
+            table: len(connection.execute(f"select * from {table}").fetchall())
+            for table in public_tables(connection)
+        }
+
+
+def contents(flywheel: Flywheel) -> dict[str, list[str]]:
+    """Every row of every public table, for comparison with those of another flywheel."""
+    with flywheel.connection() as connection:
+        return {
+            table: sorted(map(repr, connection.execute(f"select * from {table}").fetchall()))
+            for table in public_tables(connection)
+        }

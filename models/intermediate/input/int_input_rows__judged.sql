@@ -111,7 +111,10 @@ final as (
             else 'used'
         end as outcome,
         reason,
-        case when reason is not null then substr(payload, 1, {{ payload_limit }}) end as payload,
+        case
+            when reason is not null
+                then {{ redact_addresses('substr(payload, 1, ' ~ payload_limit ~ ')') }}
+        end as payload,
         case when reason is not null then length(payload) end as payload_length
     from all_rows
 

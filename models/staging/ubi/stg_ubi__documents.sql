@@ -164,7 +164,13 @@ named as (
         md5(document) as content_id,
         source_file,
         cast(row_number as bigint) as row_number,
-        document,
+        {# The text is kept for the quarantine, and no address with it. #}
+        case
+            when parsed is null then {{ redact_addresses('document') }}
+            else {{ without_address(
+                without_address('document', 'field_query_ip'), 'field_event_ip'
+            ) }}
+        end as document,
         document_kind,
         case
             when read_error is not null then read_error
@@ -243,10 +249,7 @@ final as (
         named.hit_ids,
         named.user_agent,
         {# Addresses leave staging only as salted hashes. #}
-        case
-            when named.ip is not null
-                then md5('{{ var("address_salt") }}' || '-' || named.ip)
-        end as ip_hash,
+        {{ hash_address('named.ip') }} as ip_hash,
         named.device,
         named.variant,
         named.model_version,

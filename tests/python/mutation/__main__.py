@@ -41,7 +41,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--models", nargs="+", help="these models (default: all marts)")
     parser.add_argument("--intermediate", action="store_true", help="intermediate models too")
     parser.add_argument("--each", type=int, help="at most so many mutants of a kind and model")
-    parser.add_argument("--no-pytest", action="store_true", help="leave out the SQL tests of pytest")
+    parser.add_argument(
+        "--no-pytest", action="store_true", help="leave out the SQL tests of pytest"
+    )
     parser.add_argument("--built", type=Path, help="folder of a finished build, to save one")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--verbose", action="store_true", help="print who noticed each mutant")
@@ -106,26 +108,26 @@ def run(
     built: Built, models: list[Model], chosen: list[Mutant], options: argparse.Namespace
 ) -> list[Verdict]:
     """The verdicts, in the order of the mutants."""
-    with tempfile.TemporaryDirectory() as folder:
-        with ProcessPoolExecutor(
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ProcessPoolExecutor(
             options.processes, initializer=_start, initargs=(built, Path(folder))
-        ) as pool:
-            for model, failing in zip(models, pool.map(_check, models), strict=True):
-                if failing:
-                    raise FlywheelError(
-                        f"Unchanged {model.name} fails already: {', '.join(failing)}."
-                    )
-            verdicts = []
-            for verdict in pool.map(_judge, chosen, chunksize=4):
-                verdicts.append(verdict)
-                _progress(len(verdicts), len(chosen))
-            if not options.no_pytest:
-                # What is listed is not tried again: a process each takes seconds.
-                survived = (v.mutant for v in verdicts if v.caught_by == SURVIVED)
-                new = {m for m in unlisted(survived, read_survivors()) if not m.origin}
-                tried = pool.map(_judge_by_pytest, [v for v in verdicts if v.mutant in new])
-                by_mutant = {verdict.mutant: verdict for verdict in tried}
-                verdicts = [by_mutant.get(v.mutant, v) for v in verdicts]
+        ) as pool,
+    ):
+        for model, failing in zip(models, pool.map(_check, models), strict=True):
+            if failing:
+                raise FlywheelError(f"Unchanged {model.name} fails already: {', '.join(failing)}.")
+        verdicts = []
+        for verdict in pool.map(_judge, chosen, chunksize=4):
+            verdicts.append(verdict)
+            _progress(len(verdicts), len(chosen))
+        if not options.no_pytest:
+            # What is listed is not tried again: a process each takes seconds.
+            survived = (v.mutant for v in verdicts if v.caught_by == SURVIVED)
+            new = {m for m in unlisted(survived, read_survivors()) if not m.origin}
+            tried = pool.map(_judge_by_pytest, [v for v in verdicts if v.mutant in new])
+            by_mutant = {verdict.mutant: verdict for verdict in tried}
+            verdicts = [by_mutant.get(v.mutant, v) for v in verdicts]
     return verdicts
 
 
