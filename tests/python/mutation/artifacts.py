@@ -8,6 +8,8 @@ from typing import Any
 
 from flywheel.errors import FlywheelError
 
+FINE = ("success", "pass", "warn", "no-op")
+
 
 @dataclass(frozen=True)
 class Model:
@@ -101,7 +103,7 @@ def read_build(home: Path) -> Built:
         results = json.loads((target / "run_results.json").read_text())["results"]
     except FileNotFoundError as error:
         raise FlywheelError(f"{error.filename} is missing: run `dbt build` first.") from None
-    failed = [r["unique_id"] for r in results if r["status"] not in ("success", "pass", "warn")]
+    failed = [r["unique_id"] for r in results if r["status"] not in FINE]
     if failed:
         raise FlywheelError(f"The unchanged project fails already: {', '.join(failed)}.")
     compiled = {r["unique_id"]: r.get("compiled_code") for r in results}

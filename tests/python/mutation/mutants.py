@@ -364,9 +364,9 @@ def _constants(node: exp.Expression) -> Iterator[tuple[str, Change]]:
     # Types are the contract's business, ordinals name columns, and count() counts any constant.
     if isinstance(parent, (exp.DataTypeParam, exp.DataType, exp.Ordered, exp.Group)):
         return
-    if isinstance(parent, exp.If) and isinstance(parent.parent.parent, exp.Count):
-        if node.arg_key == "true":
-            return
+    is_branch = isinstance(parent, exp.If) and node.arg_key == "true"
+    if is_branch and isinstance(parent.parent.parent, exp.Count):
+        return
     # `where true` is what a rebuild puts for the scope of an incremental run.
     if isinstance(node, exp.Boolean) and isinstance(parent, (exp.Where, exp.And)):
         return
