@@ -8,6 +8,8 @@ from typing import Any
 
 from flywheel.errors import FlywheelError
 
+FINE = ("success", "pass", "warn", "no-op")
+
 
 @dataclass(frozen=True)
 class Model:
@@ -31,6 +33,7 @@ class UnitTest:
     model: str
     model_sql: str
     sql: str
+    is_incremental: bool
 
     def around(self, model_sql: str) -> str:
         """The query that compares another SQL of the model with the expected rows."""
@@ -100,7 +103,7 @@ def read_build(home: Path) -> Built:
         results = json.loads((target / "run_results.json").read_text())["results"]
     except FileNotFoundError as error:
         raise FlywheelError(f"{error.filename} is missing: run `dbt build` first.") from None
-    failed = [r["unique_id"] for r in results if r["status"] not in ("success", "pass", "warn")]
+    failed = [r["unique_id"] for r in results if r["status"] not in FINE]
     if failed:
         raise FlywheelError(f"The unchanged project fails already: {', '.join(failed)}.")
     compiled = {r["unique_id"]: r.get("compiled_code") for r in results}
@@ -142,7 +145,10 @@ def _unit_test(node: dict[str, Any], model: str, sql: str, target: Path) -> Unit
     around = path.read_text()
     if around.count(sql.strip()) != 1:
         raise FlywheelError(f"{path} does not hold the SQL of the model it tests.")
-    return UnitTest(node["name"], model, sql.strip(), around)
+    macros = (node.get("overrides") or {}).get("macros") or {}
+    return UnitTest(
+        node["name"], model, sql.strip(), around, bool(macros.get("is_incremental", False))
+    )
 
 
 def _data_test(node: dict[str, Any], sql: str) -> DataTest:

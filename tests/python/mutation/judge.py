@@ -47,14 +47,20 @@ class Judge:
     def judge(self, mutant: Mutant) -> Verdict:
         """Who notices this mutant?"""
         model = self._built.model(mutant.model)
-        sql = apply(mutant, model.sql, model.sql)
+        tests = self._built.unit_tests[model.unique_id]
+        texts = {test.name: test.model_sql for test in tests}
+        original = texts.get(mutant.origin, model.sql)
+        sql = apply(mutant, original, original)
         assert sql is not None
         if not self._is_valid(sql):
             return Verdict(mutant, INVALID)
-        for test in self._built.unit_tests[model.unique_id]:
-            text = apply(mutant, test.model_sql, model.sql)
+        for test in tests:
+            text = apply(mutant, test.model_sql, original)
             if text is not None and not self._expected(test.around(text)):
                 return Verdict(mutant, UNIT, test.name)
+        if mutant.origin:
+            # The warehouse was built anew; there is no incremental run to look at.
+            return Verdict(mutant, SURVIVED)
         noticed = self._data_test_that_fails(model, sql)
         return Verdict(mutant, DATA, noticed) if noticed else Verdict(mutant, SURVIVED)
 

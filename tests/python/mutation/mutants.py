@@ -9,7 +9,7 @@ up in any of them.
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import sqlglot
@@ -31,7 +31,7 @@ class Mutant:
     """One change of one model.
 
     `label` shows the change between the words around it; `nth` (from 1) tells equal labels of one
-    scope apart.
+    scope apart. `origin` is empty for what a rebuild runs, else the unit test whose text it is.
     """
 
     model: str
@@ -41,15 +41,17 @@ class Mutant:
     nth: int
     path: Path
     operator: str
+    origin: str = ""
 
     @property
-    def key(self) -> tuple[str, str, str, int]:
-        """What names the mutant in the list of survivors."""
-        return self.model, self.scope, self.label, self.nth
+    def change(self) -> str:
+        """What names the mutant within its model."""
+        nth = f" ({self.nth})" if self.nth > 1 else ""
+        mode = ", incrementally" if self.origin else ""
+        return f"{self.scope}{mode}: {self.label}{nth}"
 
     def __str__(self) -> str:
-        nth = f" ({self.nth})" if self.nth > 1 else ""
-        return f"{self.model}, {self.scope}: {self.label}{nth}"
+        return f"{self.model}, {self.change}"
 
 
 def mutants(model: str, sql: str) -> list[Mutant]:
@@ -71,6 +73,49 @@ def mutants(model: str, sql: str) -> list[Mutant]:
     return found
 
 
+def incremental_mutants(model: str, sql: str, test: str, incremental_sql: str) -> list[Mutant]:
+    """The mutants of the conditions that only an incremental run has.
+
+    Args:
+        model: its name.
+        sql: what a rebuild runs.
+        test: name of a unit test in incremental mode.
+        incremental_sql: what that test runs.
+    """
+    known = _tables(_tree(sql))
+    return [
+        replace(mutant, origin=test)
+        for mutant in mutants(model, incremental_sql)
+        if _reads_other_tables(_scopes(incremental_sql)[mutant.scope], mutant, known)
+    ]
+
+
+def _tables(node: exp.Expression) -> set[str]:
+    """Names of the tables, as their fixtures are called in unit tests."""
+    found = set()
+    for table in node.find_all(exp.Table):
+        name = table.name.removeprefix(FIXTURE)
+        found |= {name, f"{table.db.removeprefix('main_')}__{name}"}
+    return found
+
+
+def _reads_other_tables(scope: exp.Expression, mutant: Mutant, known: set[str]) -> bool:
+    """Whether the change lies in, or takes away, a condition on a table that a rebuild ignores."""
+    own = _ctes_of(scope)
+    node = scope
+    for name, index in mutant.path:
+        value = node.args[name]
+        node = value if index is None else value[index]
+        if isinstance(node, (exp.In, exp.Exists)) and not _tables(node) <= known | own:
+            return True
+    removed = mutant.label.partition("[")[2].partition(" -> ")[0]
+    return any(f"{FIXTURE}{name}" in removed for name in _tables(scope) - known - own)
+
+
+def _ctes_of(scope: exp.Expression) -> set[str]:
+    return {cte.alias for cte in scope.find_all(exp.CTE)}
+
+
 def apply(mutant: Mutant, sql: str, original: str) -> str | None:
     """The text with the mutant in it, or None where the text has no such place.
 
@@ -86,7 +131,7 @@ def apply(mutant: Mutant, sql: str, original: str) -> str | None:
         return _with_scope(sql, mutant.scope, _changed(scope, mutant.path, mutant.operator))
     # A var changed what the template renders: the same words changed in the same way will do.
     for other in _mutants(mutant.model, sql):
-        if other.key == mutant.key:
+        if other.change == mutant.change:
             return _with_scope(sql, mutant.scope, _changed(scope, other.path, other.operator))
     return None
 
@@ -267,7 +312,7 @@ def _changes(node: exp.Expression) -> Iterator[tuple[str, Change]]:
         yield from _constants(node)
     elif isinstance(node, exp.Not):
         yield "not", lambda n: n.this
-    elif isinstance(node, exp.Is) and not isinstance(node.parent, exp.Not):
+    elif isinstance(node, (exp.Is, exp.In, exp.Exists)) and not isinstance(node.parent, exp.Not):
         yield "not added", lambda n: exp.Not(this=n.copy())
     elif isinstance(node, exp.Join):
         yield from _joins(node)
@@ -319,8 +364,8 @@ def _constants(node: exp.Expression) -> Iterator[tuple[str, Change]]:
     # Types are the contract's business, ordinals name columns, and count() counts any constant.
     if isinstance(parent, (exp.DataTypeParam, exp.DataType, exp.Ordered, exp.Group)):
         return
-    counted = isinstance(parent, exp.If) and isinstance(parent.parent.parent, exp.Count)
-    if counted and node.arg_key == "true":
+    is_branch = isinstance(parent, exp.If) and node.arg_key == "true"
+    if is_branch and isinstance(parent.parent.parent, exp.Count):
         return
     # `where true` is what a rebuild puts for the scope of an incremental run.
     if isinstance(node, exp.Boolean) and isinstance(parent, (exp.Where, exp.And)):

@@ -1,13 +1,48 @@
-"""The result as an aligned table."""
+"""The result as an aligned table, and what is wrong with it."""
 
 from collections import Counter
+from collections.abc import Sequence
 
-from mutation.judge import DATA, SQL, SURVIVED, UNIT, Verdict
+from mutation.judge import DATA, INVALID, SQL, SURVIVED, UNIT, Verdict
+from mutation.survivors import Survivor, outlived, unlisted
 
+LEAST_SHARE = 0.9
+"""Share of the mutants that has to be noticed."""
 COLUMNS = {UNIT: "unit tests", DATA: "data tests", SQL: "pytest", SURVIVED: "survived"}
 
 
-def table(verdicts: list[Verdict]) -> str:
+def report(
+    verdicts: Sequence[Verdict], listed: Sequence[Survivor], *, is_complete: bool
+) -> tuple[str, list[str]]:
+    """The table with a line on the whole, and lines on each fault (none: all is well).
+
+    Args:
+        verdicts: what was judged.
+        listed: the survivors that have a reason.
+        is_complete: whether all mutants of these models were judged, so that a listed one that is
+            not among the survivors is listed in vain.
+    """
+    valid = [v for v in verdicts if v.caught_by != INVALID]
+    survived = [v.mutant for v in valid if v.caught_by == SURVIVED]
+    share = 1 - len(survived) / len(valid) if valid else 1.0
+    text = (
+        f"{table(valid)}\n{share:.1%} of {len(valid)} mutants were noticed;"
+        f" {len(verdicts) - len(valid)} more were no valid SQL."
+    )
+    faults = []
+    if new := unlisted(survived, listed):
+        faults.append(f"{len(new)} survived and are not in survivors.toml:")
+        faults += [f"  {mutant}" for mutant in new]
+    if share < LEAST_SHARE:
+        faults.append(f"Fewer than {LEAST_SHARE:.0%} were noticed.")
+    models = {v.mutant.model for v in valid} if is_complete else set()
+    if gone := outlived(survived, listed, models):
+        faults.append("These of survivors.toml are noticed, or are no mutants any more:")
+        faults += [f"  {survivor.model}, {survivor.change}" for survivor in gone]
+    return text, faults
+
+
+def table(verdicts: Sequence[Verdict]) -> str:
     """One row a model, in the order of the verdicts, and the total."""
     models = list(dict.fromkeys(v.mutant.model for v in verdicts))
     counts = {model: Counter[str]() for model in models}
@@ -27,9 +62,3 @@ def table(verdicts: list[Verdict]) -> str:
         )
         for row in rows
     )
-
-
-def share_caught(verdicts: list[Verdict]) -> float:
-    """Share of the mutants that somebody noticed (1 without any)."""
-    survived = sum(v.caught_by == SURVIVED for v in verdicts)
-    return 1 - survived / len(verdicts) if verdicts else 1.0
