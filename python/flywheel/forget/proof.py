@@ -54,12 +54,12 @@ def search_tables(connection: duckdb.DuckDBPyConnection, forgotten: Forgotten) -
         columns.setdefault((schema, table), []).append((column, kind))
     traces = []
     for (schema, table), found in columns.items():
-        conditions = [_condition(column, kind) for column, kind in found if _may_hold_text(kind)]
+        conditions = [_condition(column, kind, forgotten.salt) for column, kind in found if _may_hold_text(kind)]
         if f"{schema}.{table}" == LIST or not conditions:
             continue
         row = connection.execute(
             f'select count(*) from "{schema}"."{table}" where {" or ".join(conditions)}',
-            {"salt": forgotten.salt, "pattern": mention_pattern(forgotten.ids)},
+            {"pattern": mention_pattern(forgotten.ids)},
         ).fetchone()
         traces.append(Trace(f"{schema}.{table}", row[0] if row else 0))
     return traces
@@ -121,11 +121,11 @@ def _may_hold_text(kind: str) -> bool:
     return any(word in kind for word in ("VARCHAR", "JSON", "BLOB"))
 
 
-def _condition(column: str, kind: str) -> str:
+def _condition(column: str, kind: str, salt: str) -> str:
     name = f'"{column}"'
     if kind != "VARCHAR":
         return f"coalesce(regexp_matches(cast({name} as varchar), $pattern), false)"
-    listed = f"md5($salt || '-' || {name}) in (select id_hash from {LIST} where kind <> 'text')"
+    listed = f"md5('{salt}-' || {name}) in (select id_hash from {LIST} where kind <> 'text')"
     if re.search(_IDENTITY_COLUMN, column) is None:
         listed += f" and length({name}) >= 8 and regexp_matches({name}, '[0-9@]')"
     return (

@@ -183,7 +183,14 @@ def _remove(connection: duckdb.DuckDBPyConnection, ids: Sequence[str]) -> Remove
                 [salt],
             )
     n_rows, n_searches = connection.execute(
-        "select (select count(*) from forget_rows), (select count(*) from forget_searches)"
+        """
+        select
+            count(*),
+            count(distinct search_id) filter (
+                where search_key in (select search_key from forget_searches)
+            )
+        from forget_rows
+        """
     ).fetchone() or (0, 0)
     return Removed(n_rows, n_searches, tuple(o for (o,) in others if o not in ids))
 
