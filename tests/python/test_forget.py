@@ -270,7 +270,7 @@ def test_what_is_left_is_named(built: tuple[Flywheel, Path]) -> None:
     with pytest.raises(FlywheelError) as raised:
         forget(flywheel, log, CARL, BERT)
     said = str(raised.value)
-    for place in ("3 places", "main.mine (1)", "main.people (1)", "note.txt (1)"):
+    for place in ("4 places", "main.mine (1)", "main.people (1)", "note.txt (1)", "duckdb"):
         assert place in said
     with duckdb.connect(str(flywheel.database)) as connection:
         connection.execute("drop table mine; drop table people")
@@ -282,7 +282,7 @@ def test_what_is_left_is_named(built: tuple[Flywheel, Path]) -> None:
 
 def test_another_log_is_refused(built: tuple[Flywheel, Path], tmp_path: Path) -> None:
     """The build that follows would throw out the log that the warehouse holds."""
-    flywheel, log = built
+    flywheel, _ = built
     with pytest.raises(FlywheelError, match="another log than the vars name"):
         forget(flywheel, tmp_path, CARL)
     assert flywheel.rows("select count(*) from flywheel_state.forgotten_visitors") == [(0,)]

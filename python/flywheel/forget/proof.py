@@ -54,7 +54,11 @@ def search_tables(connection: duckdb.DuckDBPyConnection, forgotten: Forgotten) -
         columns.setdefault((schema, table), []).append((column, kind))
     traces = []
     for (schema, table), found in columns.items():
-        conditions = [_condition(column, kind, forgotten.salt) for column, kind in found if _may_hold_text(kind)]
+        conditions = [
+            _condition(column, kind, forgotten.salt)
+            for column, kind in found
+            if _may_hold_text(kind)
+        ]
         if f"{schema}.{table}" == LIST or not conditions:
             continue
         row = connection.execute(
