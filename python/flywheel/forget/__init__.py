@@ -111,16 +111,16 @@ def forget(
     return Outcome(removed, files, deleted, yours, tuple(tables), tuple(searched))
 
 
-def show(outcome: Outcome, terminal: Terminal, *, verbose: bool = True) -> None:
+def show(outcome: Outcome, terminal: Terminal) -> None:
     """Print what was done, and the proof, place by place."""
-    if verbose:
-        terminal.line()
-        terminal.table(
-            "Proof: where the ids were looked for",
-            [("place", "left"), ("found", "right")],
-            [(t.place, str(t.n_found)) for t in (*outcome.tables, *outcome.searched)],
-        )
-        terminal.line()
+    terminal.line()
+    terminal.table(
+        "Proof: where the ids were looked for",
+        [("place", "left"), ("found", "right")],
+        [(t.place, str(t.n_found)) for t in outcome.tables]
+        + [(t.place, str(t.n_found)) for t in _by_folder(outcome.searched)],
+    )
+    terminal.line()
     for path, n_lines in outcome.yours.items():
         terminal.line(
             f"{path}: yours; not touched. {n_lines} lines of the person are in it; "
@@ -133,6 +133,16 @@ def show(outcome: Outcome, terminal: Terminal, *, verbose: bool = True) -> None:
             f"The removed rows also carried {shown}{f' and {more} more' if more > 0 else ''}; "
             "if that is the same person, forget it too."
         )
+
+
+def _by_folder(traces: Sequence[proof.Trace]) -> list[proof.Trace]:
+    """One line for dbt's compiled files, which are many and alike."""
+    target = [t for t in traces if "/target/" in t.place]
+    others = [t for t in traces if t not in target]
+    if not target:
+        return others
+    place = f"{target[0].place.split('/target/')[0]}/target ({len(target)} files)"
+    return [*others, proof.Trace(place, sum(t.n_found for t in target))]
 
 
 def _refuse_another_log(connection: Any, settings: Settings, given: Mapping[str, Any]) -> None:
