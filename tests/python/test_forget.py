@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from conftest import PROJECT, Flywheel
 from flywheel import forget as forgetting
 from flywheel.dbt import run_dbt
 from flywheel.errors import FlywheelError
-from flywheel.forget import proof
+from flywheel.forget import logs, proof
+from flywheel.forget.ids import Forgotten, salted_hash
 from flywheel.settings import Settings
 from flywheel.terminal import Terminal
 
@@ -270,8 +273,9 @@ def test_what_is_left_is_named(built: tuple[Flywheel, Path]) -> None:
     with pytest.raises(FlywheelError) as raised:
         forget(flywheel, log, CARL, BERT)
     said = str(raised.value)
-    for place in ("4 places", "main.mine (1)", "main.people (1)", "note.txt (1)", "duckdb"):
+    for place in ("still stands in", "main.mine (1)", "main.people (1)", "note.txt (1)", "duckdb"):
         assert place in said
+    assert said.count(" (") == 4  # the table shop is not among them
     with duckdb.connect(str(flywheel.database)) as connection:
         connection.execute("drop table mine; drop table people")
     (flywheel.home / "note.txt").unlink()
@@ -286,3 +290,67 @@ def test_another_log_is_refused(built: tuple[Flywheel, Path], tmp_path: Path) ->
     with pytest.raises(FlywheelError, match="another log than the vars name"):
         forget(flywheel, tmp_path, CARL)
     assert flywheel.rows("select count(*) from flywheel_state.forgotten_visitors") == [(0,)]
+
+
+HASHES = {
+    "visitor": frozenset({salted_hash("salt", ANNA), salted_hash("salt", "42")}),
+    "search": frozenset({salted_hash("salt", "s1")}),
+    "session": frozenset(),
+    "text": frozenset(),
+}
+FORGOTTEN = Forgotten((ANNA, "42"), "salt", HASHES)
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
+def test_each_kind_of_text_file_keeps_the_other_lines(tmp_path: Path, suffix: str) -> None:
+    """Bulk actions go with their documents; CSV records may span lines; 42 is a rank, too."""
+    action = '{"index": {"_index": "ubi_events"}}'
+    lines = {
+        "log.ndjson": [
+            (action, True),
+            ('{"query_id": "s2", "rank": 42, "client_id": "421"}', True),
+            (action, False),
+            ('{"query_id": "s2", "client_id": 42}', False),
+            ('ubi_queries\t{"query_id": "s1"}', False),
+            ('{"query_id": "s3", "event_attributes": {"user_id": " anna-1980 "}}', False),
+            (f'{{"query_id": "s3", "message": "mail to {ANNA}@example.org', False),
+            ('{"query_id": "s3", "message": "not anna-1980s"}', True),
+            ("no json at all: \udcff 42", True),
+            (action, True),
+        ],
+        "log.csv": [
+            ("Search_ID;query;user_id", True),
+            ('s2;"two\nlines; 42";43', True),
+            ('s2;"two\nlines";42', False),
+            ("s1;red;", False),
+            ("s3;42;44", True),
+        ],
+    }
+    for name, found in lines.items():
+        path = tmp_path / (name + suffix)
+        expected = "".join(f"{line}\n" for line, keep in found if keep)
+        for text, n_removed in ((found, sum(not k for _, k in found)), ([], 0)):
+            if text:
+                data = "".join(f"{line}\n" for line, _ in text)
+                with logs._write(tmp_path / ("any" + suffix), path) as output:
+                    output.write(data.encode(errors="surrogateescape"))
+            called: list[int] = []
+            removed = logs.remove_lines(path, FORGOTTEN, before=lambda c=called: c.append(1))
+            assert len(called) == (1 if n_removed else 0)
+            assert removed == n_removed, name
+        with logs._read(path) as stream:
+            assert stream.read().decode(errors="surrogateescape") == expected
+
+
+def test_parquet_keeps_its_schema_and_the_other_rows(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "search_id": ["s1", "s2", "s2", "s4"],
+            "user_id": pa.array([7, 42, 43, None], pa.int64()),
+            "rank": pa.array([1, 2, 42, 3], pa.int32()),
+        }
+    )
+    path = tmp_path / "log.parquet"
+    pq.write_table(table, path, row_group_size=3, compression="zstd")
+    assert logs.remove_lines(path, FORGOTTEN, before=lambda: None) == 2
+    assert pq.read_table(path).equals(table.slice(2))

@@ -105,8 +105,9 @@ def forget(
     if left:
         places = ", ".join(f"{trace.place} ({trace.n_found})" for trace in left[:5])
         raise FlywheelError(
-            f"{len(left)} places still hold what was to be forgotten: {places}; remove it there "
-            "and run the same command again."
+            f"What was to be forgotten still stands in {places}"
+            f"{f' and {len(left) - 5} more places' if len(left) > 5 else ''}; remove it there and "
+            "run the same command again."
         )
     return Outcome(removed, files, deleted, yours, tuple(tables), tuple(searched))
 
