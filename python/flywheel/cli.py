@@ -380,6 +380,29 @@ def report(output: Path | None) -> None:
 
 
 @cli.command(cls=_Alone)
+@_with_vars
+@click.option(
+    "--user",
+    "ids",
+    metavar="ID",
+    multiple=True,
+    required=True,
+    help="A client_id, user_id or session id as logged; repeatable.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def forget(assignments: tuple[str, ...], ids: tuple[str, ...], yes: bool) -> None:
+    """Remove a person from every table and file of the project, and prove it."""
+    from flywheel import forget as forgetting
+
+    settings = load_settings()
+    given = _given(settings, assignments)
+    if not yes and sys.stdin.isatty():
+        click.confirm(f"Remove {', '.join(ids)} for good from {settings.home}?", abort=True)
+    terminal = Terminal()
+    forgetting.show(forgetting.forget(settings, given, ids, terminal), terminal)
+
+
+@cli.command(cls=_Alone)
 @click.option("--turns", default=3, show_default=True)
 @click.option("--seed", default=7, show_default=True, help="Of the simulated world.")
 @click.option("--seeds", metavar="N", type=int, help="Check the claims in N worlds instead.")

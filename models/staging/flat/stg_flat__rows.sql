@@ -152,6 +152,12 @@ final as (
         grade,
         rejection_reason
     from judged
+    where
+        not (
+            {{ is_forgotten(
+                ['logged_user_id', 'logged_session_id'], 'search_id', 'unread_text'
+            ) | indent(8) }}
+        )
 
 )
 

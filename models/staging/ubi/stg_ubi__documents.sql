@@ -259,7 +259,14 @@ final as (
         named.ordinal
     from named
     inner join files on named.source_file = files.source_file
-    where files.is_named
+    where
+        files.is_named
+        and not (
+            {{ is_forgotten(
+                ['named.client_id', 'named.logged_user_id', 'named.logged_session_id'],
+                'named.query_id', 'named.document'
+            ) | indent(8) }}
+        )
 
 )
 
