@@ -82,8 +82,10 @@ replicate_sums as (
         evaluation_id,
         replicate,
         {% for column in sums %}
-        {{ exact_sum('weight * challenger_' ~ column) }} as challenger_{{ column }},
-        {{ exact_sum('weight * champion_' ~ column) }} as champion_{{ column }}{{ ',' if not loop.last }}
+        {{ exact_sum('weight * challenger_' ~ column) }}
+            as challenger_{{ column }},
+        {{ exact_sum('weight * champion_' ~ column) }}
+            as champion_{{ column }}{{ ',' if not loop.last }}
         {% endfor %}
     from weighted
     group by evaluation_id, replicate
