@@ -22,7 +22,7 @@ ranked as (
         flat_rows.rank_before_swap + 1 - conventions.rank_base as shifted_rank_before_swap,
         flat_rows.rejection_reason as early_reason
     from flat_rows
-    {# Where no row is usable there is no convention, and the rows must still be accounted for. #}
+    -- where no row is usable there is no convention, and the rows must still be accounted for
     left join conventions on true
 
 ),

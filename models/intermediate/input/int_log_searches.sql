@@ -28,14 +28,14 @@ flat_numbered as (
 searches as (
 
     select
-        'ubi' as source_format, search_key, search_id, searched_at, arrived_at, query, application, client_id,
-        logged_user_id, logged_session_id, user_agent, ip_hash, device, variant, model_version,
-        has_query_row
+        'ubi' as source_format, search_key, search_id, searched_at, arrived_at, query,
+        application, client_id, logged_user_id, logged_session_id, user_agent, ip_hash, device,
+        variant, model_version, has_query_row
     from ubi_searches
     union all
     select
-        'flat', search_key, search_id, searched_at, arrived_at, query, 'flat', cast(null as varchar), logged_user_id,
-        logged_session_id, user_agent, ip_hash, device, variant, model_version, true
+        'flat', search_key, search_id, searched_at, arrived_at, query, 'flat',
+        cast(null as varchar), logged_user_id, logged_session_id, user_agent, ip_hash, device, variant, model_version, true
     from flat_numbered
     where row_in_search = 1
 

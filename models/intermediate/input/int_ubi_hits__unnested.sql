@@ -11,7 +11,9 @@ queries as (
 
 hits as (
 
-    {{ unnest_with_position('queries', ['search_key', 'search_id'], 'hit_ids', 'doc_id', 'hit_rank') }}
+    {{ unnest_with_position(
+        'queries', ['search_key', 'search_id'], 'hit_ids', 'doc_id', 'hit_rank'
+    ) }}
 
 ),
 

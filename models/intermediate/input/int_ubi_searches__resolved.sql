@@ -32,13 +32,14 @@ searches as (
 
     select
         search_key, search_id, searched_at, arrived_at, query, application, client_id,
-        logged_user_id, logged_session_id, user_agent, ip_hash, device, variant, model_version, is_randomised,
-        true as has_query_row
+        logged_user_id, logged_session_id, user_agent, ip_hash, device, variant, model_version,
+        is_randomised, true as has_query_row
     from queries
     union all
     select
         search_key, search_id, event_at, arrived_at, query, application, client_id,
-        logged_user_id, logged_session_id, user_agent, ip_hash, device, cast(null as varchar), cast(null as varchar), false, false
+        logged_user_id, logged_session_id, user_agent, ip_hash, device, cast(null as varchar),
+        cast(null as varchar), false, false
     from events_without_query
     where event_number = 1
 

@@ -15,18 +15,9 @@ with impressions as (
 ),
 
 changed as (
-    select * from impressions
-    {% if is_incremental() -%}
-        inner join (
-            select distinct
-                changed_date,
-                changed_query
-            from {{ source('flywheel_state', 'changed_query_days') }}
-        ) as query_days
-            on
-                impressions.query = query_days.changed_query
-                and impressions.search_date = query_days.changed_date
-    {%- endif %}
+    select *
+    from impressions
+    where {{ is_changed_query_day('query', 'search_date') | indent(4) }}
 ),
 
 cells as (
