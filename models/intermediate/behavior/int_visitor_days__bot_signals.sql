@@ -6,6 +6,7 @@
     ],
 ) }}
 
+-- noqa: disable=LT02,RF02
 with
 
 activities as (
@@ -55,6 +56,7 @@ user_agents as (
 
 ),
 
+-- noqa: enable=LT02,RF02
 {# A flat log may not say when a click happened; its stand-in time tells nothing about pace. #}
 timed as (
 

@@ -34,8 +34,9 @@ searches as (
     from ubi_searches
     union all
     select
-        'flat', search_key, search_id, searched_at, arrived_at, query, 'flat',
-        cast(null as varchar), logged_user_id, logged_session_id, user_agent, ip_hash, device, variant, model_version, true
+        'flat', search_key, search_id, searched_at, arrived_at, query,
+        'flat', cast(null as varchar), logged_user_id, logged_session_id, user_agent, ip_hash,
+        device, variant, model_version, true
     from flat_numbered
     where row_in_search = 1
 
