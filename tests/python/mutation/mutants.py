@@ -138,7 +138,7 @@ def apply(mutant: Mutant, sql: str, original: str) -> str | None:
 
 def normal(sql: str) -> str:
     """The text as `apply` writes it, without a change."""
-    return _text(_tree(sql))
+    return _with_scope(sql, "select", _scopes(sql)["select"]) or sql
 
 
 @cache
@@ -171,16 +171,27 @@ def _scopes(sql: str) -> dict[str, exp.Expression]:
     return ctes | {"select": select}
 
 
+@cache
+def _pieces(sql: str) -> tuple[str, dict[str, str], str]:
+    """A text as `with`, its CTEs by name and what comes after them: fixtures are long."""
+    clause = _tree(sql).args.get("with_")
+    ctes = {cte.alias: _text(cte) for cte in clause.expressions} if clause else {}
+    start = "WITH RECURSIVE " if clause and clause.args.get("recursive") else "WITH "
+    return start, ctes, _text(_scopes(sql)["select"])
+
+
 def _with_scope(sql: str, scope: str, changed: exp.Expression | None) -> str | None:
     """The whole text with one scope replaced."""
     if changed is None:
         return None
-    tree = _tree(sql).copy()
+    start, ctes, select = _pieces(sql)
     if scope == "select":
-        changed.set("with_", tree.args.get("with_"))
-        return _text(changed)
-    _ctes(tree)[scope].set("this", changed)
-    return _text(tree)
+        select = _text(changed)
+    else:
+        cte = _ctes(_tree(sql))[scope].copy()
+        cte.set("this", changed)
+        ctes = ctes | {scope: _text(cte)}
+    return start + ", ".join(ctes.values()) + " " + select if ctes else select
 
 
 def _children(node: exp.Expression) -> Iterator[tuple[tuple[str, int | None], exp.Expression]]:
