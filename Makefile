@@ -4,15 +4,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+YAML := dbt_project.yml profiles.yml models macros seeds analyses python .github
 export FLYWHEEL_HOME ?= .flywheel
 export DBT_PROFILES_DIR ?= .
 export DO_NOT_TRACK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test run lint fuzz chaos bench lock clean
+.PHONY: help setup demo test fuzz chaos mutation run lint bench bench-bots lock clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -33,10 +34,11 @@ run: setup ## one turn on your own log: make run LOG=path [FEATURES=path]
 	@test -n "$(LOG)" || { echo "Say which log: make run LOG=path/to/log [FEATURES=path/to/features.parquet]"; exit 2; }
 	@$(BIN)/flywheel run --log "$(LOG)" $(if $(FEATURES),--features "$(FEATURES)")
 
-lint: setup ## ruff, sqlfluff, and dbt's strict parse: no deprecation, no wrong macro argument
+lint: setup ## ruff, sqlfluff, yamllint, and the strict gate: dbt's deprecations, the project's policy
 	@$(BIN)/ruff check --quiet python tests
 	@$(BIN)/ruff format --quiet --check python tests
 	@PYTHONWARNINGS=ignore $(BIN)/sqlfluff lint --nocolor --processes 2 --disable-progress-bar models analyses tests
+	@$(BIN)/yamllint --strict $(YAML)
 	@$(BIN)/python -m flywheel.strict
 
 test: lint ## every test: dbt build with data and unit tests, Great Expectations, pytest
@@ -48,8 +50,14 @@ fuzz: setup ## a thousand mutated raw files: each ends in tables that add up, or
 chaos: setup ## SIGKILL at random moments of turns and builds: nothing lost, the next run completes
 	@FLYWHEEL_CHAOS_KILLS=$(or $(KILLS),10) $(BIN)/python -m pytest tests/python/test_chaos.py
 
+mutation: setup ## change the marts' SQL one place at a time: which changes does no test notice?
+	@PYTHONPATH=tests/python $(BIN)/python -m mutation
+
 bench: setup ## time and memory of each step at a million impressions, beside a bare scan
 	@$(BIN)/python -m flywheel.bench
+
+bench-bots: setup ## precision and recall of the bot rules by kind, in simulated worlds (docs/bots.md)
+	@$(BIN)/python -m flywheel.bench_bots --write
 
 lock: ## pin requirements.in again (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \

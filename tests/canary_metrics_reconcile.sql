@@ -2,6 +2,8 @@
     Nothing is lost between the log and the sums: at the last look, the searches in both arms and
     those of users who saw both variants are all the searches the deployment served.
 #}
+{{ config(group='canary') }}
+
 with metrics as (
     select * from {{ ref('fct_canary_metrics') }}
     where metric = 'ctr'

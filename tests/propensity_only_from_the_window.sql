@@ -1,4 +1,6 @@
 -- clicks behind the propensities are those of the training window and no others
+{{ config(group='propensity') }}
+
 with cells as (
     select
         coalesce(sum(n_impressions), 0) as n_impressions,

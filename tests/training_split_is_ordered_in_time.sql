@@ -1,4 +1,6 @@
 -- no click that is fitted happens after one that validates, and validation is not the larger part
+{{ config(group='training') }}
+
 with sides as (
     select
         count(*) as n_clicks,

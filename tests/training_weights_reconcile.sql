@@ -1,4 +1,6 @@
 -- no weight is lost or made up between clicks, pairs and groups
+{{ config(group='training') }}
+
 with clicks as (
     select
         coalesce(sum(ips_label), 0) as weight,

@@ -17,12 +17,15 @@
     {% for name in ('session_timeout_minutes', 'attribution_minutes', 'sat_dwell_seconds',
         'training_window_days', 'evaluation_window_days', 'ips_clip', 'max_rank',
         'negatives_per_positive', 'bootstrap_replicates', 'jackknife_groups', 'ipf_steps',
-        'canary_planned_users', 'canary_max_days', 'canary_min_users', 'min_evaluation_users') %}
+        'canary_planned_users', 'canary_max_days', 'canary_min_users', 'min_evaluation_users',
+        'drift_window_days', 'drift_min_units') %}
         {% if var(name) is not number or var(name) <= 0 %}
             {% do problems.append(name ~ ' is ' ~ var(name) ~ '; it must be a number above 0.') %}
         {% endif %}
     {% endfor %}
-    {% for name in ('canary_share', 'canary_alpha', 'srm_alpha', 'confidence_level') %}
+    {% for name in ('canary_share', 'canary_alpha', 'srm_alpha', 'confidence_level', 'drift_alpha',
+        'drift_max_click_rate_distance', 'drift_max_bot_distance', 'drift_max_dwell_distance',
+        'drift_max_rank_distance') %}
         {% if var(name) is not number or var(name) <= 0 or var(name) >= 1 %}
             {% do problems.append(name ~ ' is ' ~ var(name) ~ '; it must lie between 0 and 1.') %}
         {% endif %}

@@ -38,6 +38,11 @@
             'changed_query_days': 'changed_date date, changed_query varchar, build_number bigint',
             'changed_deployments': 'deployment_id varchar, build_number bigint',
             'seen_deployments': 'deployment_id varchar, fingerprint varchar',
+            'validation_results': 'run_id varchar, run_at timestamp, expectation_id varchar,
+                gate varchar, table_name varchar, column_name varchar, expectation varchar,
+                expected varchar, severity varchar, status varchar, is_success boolean,
+                observed varchar, observed_value double, unexpected_count bigint,
+                reason varchar',
         } %}
         {% do run_query('create schema if not exists flywheel_state') %}
         {% for name, columns in tables.items() %}

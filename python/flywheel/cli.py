@@ -130,14 +130,70 @@ def build(assignments: tuple[str, ...], full_refresh: bool, no_tests: bool) -> N
 
 @cli.command(cls=_Alone)
 @_with_vars
-def validate(assignments: tuple[str, ...]) -> None:
+@click.option(
+    "--gate",
+    "gates",
+    multiple=True,
+    metavar="NAME",
+    help="raw, behavior or training; repeatable; all by default.",
+)
+@click.option("--no-history", is_flag=True, help="Only read the warehouse; keep no results in it.")
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+def validate(
+    assignments: tuple[str, ...], gates: tuple[str, ...], no_history: bool, as_json: bool
+) -> None:
     """Run the Great Expectations suites on the warehouse, and write the Data Docs."""
-    from flywheel import loop
+    from flywheel.validation import GATES
+    from flywheel.validation import validate as run_gates
+    from flywheel.validation.show import show_report
 
     settings = load_settings()
     _given(settings, assignments)
-    loop.validate(settings, Terminal())
-    click.echo(f"Data Docs: {settings.home / 'data_docs' / 'index.html'}")
+    terminal = Terminal(quiet=as_json)
+    with terminal.step("Validate") as step:
+        found = run_gates(
+            settings,
+            gates=gates or GATES,
+            on_progress=step.tick,
+            raise_on_stop=False,
+            keep_history=not no_history,
+        )
+        step.result = found.sentence()
+    if as_json:
+        _emit(found.to_dict())
+    else:
+        show_report(found, terminal)
+        terminal.line(f"Data Docs: {found.data_docs}")
+    found.raise_for_stops()
+
+
+@cli.command()
+@click.option("--check", is_flag=True, help="Compare YAML, warehouse and fixed tables (default).")
+@click.option(
+    "--export",
+    metavar="[PATH]",
+    is_flag=False,
+    flag_value="",
+    help="Write the public tables as an Open Data Contract Standard file; - is standard output.",
+)
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Fail if this pinned contract is no longer kept.",
+)
+def contract(check: bool, export: str | None, against: Path | None) -> None:
+    """Check, export or compare the contract of the public tables."""
+    from flywheel.contract import command
+
+    settings, terminal = load_settings(), Terminal(quiet=export == "-")
+    project = command.read(settings, terminal)
+    if export is not None:
+        command.export(project, settings, terminal, export)
+    if against is not None:
+        command.against(project, terminal, against)
+    if check or (export is None and against is None):
+        command.check(project, settings, terminal)
 
 
 @cli.command(cls=_Alone)

@@ -1,19 +1,25 @@
-"""The strict parse: every deprecation of dbt, and every wrong macro argument, is an error.
+"""The strict gate: every deprecation of dbt, every wrong macro argument, every breach of policy.
 
 dbt runs most of its deprecation checks for four cloud warehouses only; here DuckDB is added to
-them, so that the project stays ready for dbt's next major version. Needs no network and no
-database.
+them, so that the project stays ready for dbt's next major version. The parse leaves a manifest, on
+which the house rules of `flywheel.contract.policy` are checked. Needs no network and no database.
 """
 
 import sys
 import tempfile
+from pathlib import Path
 
+from flywheel.contract import policy
+from flywheel.contract.manifest import load_project
 from flywheel.errors import FlywheelError
 from flywheel.settings import load_settings
 
 
-def strict_parse() -> bool:
+def strict_parse(target: Path) -> bool:
     """Parse the project with deprecations as errors; dbt prints what is wrong.
+
+    Args:
+        target: folder for the manifest.
 
     Raises:
         FlywheelError: this dbt version has no list of checked adapters to add DuckDB to.
@@ -29,12 +35,31 @@ def strict_parse() -> bool:
         )
     checked.add("duckdb")
     project = str(load_settings().project)
-    with tempfile.TemporaryDirectory() as target:
-        arguments = ["--quiet", "--warn-error-options", '{"error": ["Deprecations"]}', "parse"]
-        arguments += ["--no-partial-parse", "--show-all-deprecations", "--target-path", target]
-        arguments += ["--project-dir", project, "--profiles-dir", project]
-        return bool(dbtRunner().invoke(arguments).success)
+    arguments = ["--quiet", "--warn-error-options", '{"error": ["Deprecations"]}', "parse"]
+    arguments += ["--no-partial-parse", "--show-all-deprecations", "--target-path", str(target)]
+    arguments += ["--project-dir", project, "--profiles-dir", project]
+    return bool(dbtRunner().invoke(arguments).success)
+
+
+def main() -> int:
+    """Run the gate; print what is wrong.
+
+    Returns:
+        The exit status: 0 if nothing is.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            if not strict_parse(Path(folder)):
+                return 1
+        except FlywheelError as error:
+            print(f"strict: {error}")
+            return 1
+        project = load_project(Path(folder) / "manifest.json", load_settings().project)
+    found = policy.breaches(project)
+    for sentence in found:
+        print(f"policy: {sentence}")
+    return 1 if found else 0
 
 
 if __name__ == "__main__":
-    sys.exit(0 if strict_parse() else 1)
+    sys.exit(main())

@@ -52,7 +52,7 @@ PUBLIC_TABLES = (
 EMPTY_AFTER_ONE_TURN = {"fct_canary_decisions", "fct_canary_metrics", "fct_quarantined_rows"}
 COMMANDS = (
     *("simulate", "build", "validate", "train", "evaluate", "run", "score"),
-    *("canary", "promote", "rollback", "status", "report", "demo"),
+    *("canary", "promote", "rollback", "status", "report", "demo", "contract"),
 )
 
 

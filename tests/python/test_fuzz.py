@@ -111,6 +111,11 @@ class Fuzz:
             if named is not None:
                 culprits = [m for m in mutants if m.name == named]
                 self.outcome.sentences[culprits[0].seed] = text
+                if len(mutants) > 1:
+                    del self.outcome.sentences[culprits[0].seed]
+                    self._build(culprits)  # a file may be blamed for its neighbours
+                    if culprits[0].seed not in self.outcome.sentences:
+                        self.outcome.wrong.append(f"{culprits[0]} is sound, but blamed: {text}")
             elif len(mutants) > 1:
                 half = len(mutants) // 2
                 self._build(mutants[:half])

@@ -24,211 +24,7 @@ from flywheel.validation import (
     validate,
 )
 from flywheel.validation.suites import SUITES
-
-# The second tag is one that no page uses, so that a single unescaped copy shows.
-HOSTILE = "<script>alert(1)</script><u>"
-
-# Two hundred searches of twenty visitors in forty sessions of five searches; the last two sessions
-# are a bot's. Five documents a search; the document at rank 1 + (search % 7) is clicked, so two
-# searches in seven have no click. Counts below are worked out from this rule.
-WAREHOUSE = f"""
-create schema main_intermediate;
-
-create table main.fct_searches as
-select
-    's' || i as search_id,
-    'n' || (i // 5) as session_id,
-    'u' || (i // 10) as user_id,
-    timestamp '2026-01-01' + to_minutes(i * 30) as searched_at,
-    case when i = 0 then '{HOSTILE}' else 'Red Shoes ' || (i % 9) end as query,
-    case when i = 0 then '{HOSTILE}' else 'red shoes ' || (i % 9) end as normalized_query,
-    'shop' as application,
-    'desktop' as device,
-    'Mozilla/5.0' as user_agent,
-    cast(null as varchar) as variant,
-    cast(null as varchar) as model_version,
-    i >= 190 as is_bot,
-    case when i >= 190 then ['user_agent'] else cast([] as varchar[]) end as bot_reasons,
-    5 as n_shown,
-    cast(i % 7 < 5 as integer) as n_clicks,
-    i % 7 >= 5 as is_abandoned,
-    false as is_reformulated,
-    false as is_randomised
-from range(200) as numbers (i);
-
-create table main.fct_impressions as
-select
-    searches.search_id,
-    'd' || (ranks.rank) as doc_id,
-    searches.session_id,
-    searches.user_id,
-    searches.normalized_query as query,
-    searches.searched_at,
-    cast(ranks.rank as integer) as rank,
-    cast(ranks.rank = 1 + cast(substr(searches.search_id, 2) as integer) % 7 as integer)
-        as clicked,
-    clicked as n_click_events,
-    case when clicked = 1 then searches.searched_at + interval 9 second end as clicked_at,
-    case when clicked = 1 and rank <> 2 then 40.0 end as dwell_seconds,
-    clicked = 1 and rank = 2 as is_dwell_censored,
-    clicked = 1 and rank <> 2 as is_sat_click,
-    clicked = 1 as is_last_click,
-    false as is_pogo,
-    false as is_randomised,
-    cast(null as integer) as rank_before_swap,
-    cast(null as double) as logging_propensity,
-    cast(null as double) as grade,
-    false as is_converted,
-    'logged' as impression_source,
-    searches.device,
-    searches.variant,
-    searches.model_version,
-    'all' as propensity_context
-from main.fct_searches as searches
-cross join range(1, 6) as ranks (rank)
-where not searches.is_bot;
-
-create table main.fct_sessions as
-select
-    session_id,
-    min(user_id) as user_id,
-    min(searched_at) as started_at,
-    max(searched_at) + interval 60 second as ended_at,
-    cast(count(*) as integer) as n_searches,
-    cast(sum(n_clicks) as integer) as n_clicks,
-    cast(sum(n_clicks) - 1 as integer) as n_sat_clicks,
-    session_id <> 'n3' as is_success,
-    true as is_success_with_censored,
-    false as is_bounce,
-    false as is_abandoned,
-    bool_or(is_bot) as is_bot,
-    case when bool_or(is_bot) then ['user_agent'] else cast([] as varchar[]) end as bot_reasons,
-    cast(null as varchar) as variant,
-    'desktop' as device,
-    'shop' as application
-from main.fct_searches
-group by session_id;
-
-create table main_intermediate.int_log_searches as
-select search_id, user_id, searched_at, query, application from main.fct_searches;
-
-create table main_intermediate.int_log_impressions as
-select search_id, doc_id, rank from main.fct_impressions;
-
-create table main_intermediate.int_log_events as
-select md5(search_id || doc_id) as event_id, search_id, doc_id, 'click' as action, clicked_at
-from main.fct_impressions where clicked = 1;
-
-create table main.fct_input_reconciliation as
-select * from (values
-    ('ubi_queries', 'queries.ndjson', 210, 200, 8, 2),
-    ('ubi_events', 'events.ndjson', 150, 143, 0, 7)
-) as files (source, source_file, n_rows, n_used, n_merged, n_quarantined);
-
-create table main.fct_quarantined_rows as
-select
-    'q' || i as quarantine_id,
-    'ubi_events' as source,
-    'events.ndjson' as source_file,
-    cast(i as bigint) as row_number,
-    'truncated line' as reason,
-    '{{' as payload,
-    cast(null as varchar) as search_id
-from range(9) as numbers (i);
-
-create table main.fct_position_propensities as
-select
-    estimators.estimator,
-    'all' as context,
-    cast(ranks.rank as integer) as rank,
-    power(1.0 / ranks.rank, estimators.alpha) as propensity,
-    propensity * 0.9 as ci_low,
-    propensity * 1.1 as ci_high,
-    0.05 as std_error_log,
-    cast(190 as bigint) as n_impressions,
-    cast(27 as bigint) as n_clicks,
-    true as is_identified,
-    estimators.estimator = 'power_law' as is_active
-from (values ('power_law', 0.6), ('ipf', 0.7)) as estimators (estimator, alpha)
-cross join range(1, 6) as ranks (rank);
-
-create table main.fct_weak_labels as
-select
-    query,
-    doc_id,
-    timestamp '2026-01-01' as window_start,
-    timestamp '2026-01-04' as window_end,
-    cast(max(clicked) as double) as label,
-    cast(count(*) as double) as weight,
-    '{{}}' as votes,
-    sum(clicked) / count(*) as naive_ctr,
-    sum(clicked * power(rank, 0.6)) / count(*) as ips_ctr,
-    count(*) as n_impressions,
-    sum(clicked) as n_clicks
-from main.fct_impressions
-where searched_at < timestamp '2026-01-04'
-group by query, doc_id;
-
-create table main.fct_training_pairs as
-select
-    query,
-    doc_id as positive_doc,
-    sum(power(rank, 0.6)) as weight,
-    list_filter(['d1', 'd2', 'd3', 'd4', 'd5'], lambda x: x <> doc_id) as negative_docs,
-    count(*) as n_clicks,
-    timestamp '2026-01-01' as window_start,
-    timestamp '2026-01-04' as window_end
-from main.fct_impressions
-where clicked = 1 and searched_at < timestamp '2026-01-04'
-group by query, doc_id;
-
-create table main.fct_training_groups as
-with documents as (
-    select
-        md5(query || positive_doc) as group_id,
-        query,
-        positive_doc,
-        weight,
-        unnest(list_concat([positive_doc], negative_docs)) as doc_id
-    from main.fct_training_pairs
-)
-
-select
-    group_id,
-    query,
-    doc_id,
-    cast(doc_id = positive_doc as integer) as is_positive,
-    weight,
-    date '2026-01-03' as feature_date,
-    case when group_id < '2' then 'validation' else 'fit' end as split,
-    row_number() over (order by group_id, doc_id) as row_order
-from documents;
-
-create table main.fct_training_manifest as
-select
-    'm1' as manifest_id,
-    timestamp '2026-01-01' as window_start,
-    timestamp '2026-01-04' as window_end,
-    timestamp '2026-01-04' as embargo_end,
-    timestamp '2026-01-04' as evaluation_start,
-    timestamp '2026-01-06' as evaluation_end,
-    cast(144 as bigint) as n_searches,
-    cast(720 as bigint) as n_impressions,
-    cast(103 as bigint) as n_clicks,
-    (select count(*) from main.fct_training_pairs) as n_pairs,
-    (select count(distinct group_id) from main.fct_training_groups) as n_groups,
-    (select count(*) from main.fct_training_groups) as n_rows,
-    'abc' as fingerprint,
-    '{{}}' as vars,
-    cast(0 as bigint) as n_shared_searches,
-    cast(0 as bigint) as n_pairs_with_positive_as_negative,
-    cast(0 as bigint) as n_rows_with_later_features,
-    timestamp '2026-01-03 23:30' as last_training_search_at,
-    timestamp '2026-01-03 23:30:09' as last_training_click_at,
-    true as is_leak_free,
-    true as is_trainable,
-    cast(null as varchar) as not_trainable_reason;
-"""
+from validation_fixtures import HOSTILE, build_warehouse, change, copy_of
 
 
 @dataclass(frozen=True)
@@ -250,10 +46,19 @@ STOPS = [
     corruption(
         "lost input rows",
         "raw",
-        "update fct_input_reconciliation set n_used = 190 where source = 'ubi_queries'",
+        "update fct_input_reconciliation set n_used = 90 where event_date = '2026-01-02'",
         "fct_input_reconciliation",
         "n_rows, n_used, n_merged, n_quarantined",
         "1",
+    ),
+    corruption(
+        "rows without a day counted twice",
+        "raw",
+        "insert into fct_input_reconciliation select * from fct_input_reconciliation "
+        "where event_date is null",
+        "fct_input_reconciliation",
+        "source, source_file, event_date",
+        "1 row, for example source ubi_queries",
     ),
     corruption(
         "mostly quarantined",
@@ -476,25 +281,13 @@ STOPS = [
 def clean(tmp_path_factory) -> Path:
     """A clean warehouse file, never changed: tests copy it."""
     path = tmp_path_factory.mktemp("clean") / "warehouse.duckdb"
-    with duckdb.connect(str(path)) as connection:
-        connection.execute(WAREHOUSE)
+    build_warehouse(path)
     return path
 
 
 @pytest.fixture
 def settings(clean, tmp_path) -> Settings:
     return copy_of(clean, tmp_path)
-
-
-def copy_of(clean: Path, folder: Path) -> Settings:
-    database = folder / "warehouse.duckdb"
-    database.write_bytes(clean.read_bytes())
-    return Settings(project=folder, home=folder / "home", database=database)
-
-
-def change(settings: Settings, sql: str) -> None:
-    with duckdb.connect(str(settings.database)) as connection:
-        connection.execute(sql)
 
 
 @pytest.fixture(scope="module")
@@ -526,8 +319,8 @@ def test_one_corruption_shuts_its_gate(broken, settings):
     change(settings, broken.sql)
     # The table's own suite only, for speed; the whole gate judges the same rules.
     folder = settings.project / "suites"
-    (folder / broken.gate).mkdir(parents=True)
-    shutil.copy(SUITES / broken.gate / f"{broken.table}.yml", folder / broken.gate)
+    folder.mkdir()
+    shutil.copy(SUITES / f"{broken.table}.yml", folder)
     with pytest.raises(ValidationFailed) as raised:
         validate(settings, gates=[broken.gate], suites_folder=folder)
     named = [stop for stop in raised.value.report.stops if stop.column == broken.column]
@@ -646,7 +439,7 @@ def test_data_docs_keep_the_newest_result_of_every_gate(settings):
     assert len(list(report.data_docs.parent.rglob("warehouse-fct_impressions.html"))) == 1
 
 
-def test_warehouse_is_only_read(settings, monkeypatch):
+def test_without_history_the_warehouse_is_only_read(settings, monkeypatch):
     before = settings.database.read_bytes()
     connect = duckdb.connect
     modes = []
@@ -671,7 +464,7 @@ def test_warehouse_is_only_read(settings, monkeypatch):
     )
     try:
         assert reader.stdout.readline() == "open\n"
-        validate(settings, gates=["raw"])
+        validate(settings, gates=["raw"], keep_history=False)
     finally:
         reader.communicate()
     assert modes
@@ -683,13 +476,25 @@ def test_warehouse_is_only_read(settings, monkeypatch):
 
 
 def test_odd_paths(clean, tmp_path):
-    folder = tmp_path / "50% of $HOME #1? (it's a café)"
+    folder = tmp_path / "50% of $HOME #1 (it's a café)"
     folder.mkdir()
     report = validate(copy_of(clean, folder), gates=["raw"])
     assert report.success
+    assert report.history_error is None
+    assert "31 of 31" in report.sentence()
     assert "12 of 12 hold" in report.data_docs.read_text()
     assert [child.name for child in tmp_path.iterdir()] == [folder.name]
     assert {child.name for child in folder.iterdir()} == {"home", "warehouse.duckdb"}
+
+
+def test_a_path_that_duckdb_cannot_write_to_is_judged_all_the_same(clean, tmp_path):
+    """DuckDB takes what follows a question mark for options when it opens its log of changes."""
+    folder = tmp_path / "why?"
+    folder.mkdir()
+    settings = copy_of(clean, folder)
+    assert validate(settings, gates=["raw"], keep_history=False).success
+    with pytest.raises(FlywheelError, match=r"gates are open, but the history lacks this run: .*"):
+        validate(settings, gates=["raw"])
 
 
 def test_nothing_is_printed_and_great_expectations_is_imported_late(settings):
@@ -762,9 +567,10 @@ def rule(kind: str, kwargs: dict, **others) -> dict:
 
 
 def write_suite(folder: Path, **content) -> Path:
-    (folder / "raw").mkdir(parents=True)
-    path = folder / "raw" / "numbers.yml"
-    path.write_text(yaml.safe_dump({"table": "numbers", "schema": "main"} | content))
+    folder.mkdir(parents=True)
+    path = folder / "numbers.yml"
+    header = {"table": "numbers", "gate": "raw", "schema": "<schema>"}
+    path.write_text(yaml.safe_dump(header | content))
     return path
 
 
@@ -780,6 +586,12 @@ def write_suite(folder: Path, **content) -> Path:
         (
             {"expectations": [{"type": "expect_table_row_count_to_be_between"}]},
             "lacks the key 'reason'",
+        ),
+        ({"expectations": [], "gate": "behaviour"}, "gate 'behaviour'; use raw, behavior"),
+        ({"expectations": [], "table": "letters"}, "is about letters; name the file after"),
+        (
+            {"expectations": [rule("expect_table_row_count_to_be_between", {})] * 2},
+            "expect_table_row_count_to_be_between stands twice",
         ),
         (
             {"expectations": [], "may_be_empty": {"when": "select true"}},

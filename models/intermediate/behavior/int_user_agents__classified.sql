@@ -37,20 +37,39 @@ user_agents as (
 
 ),
 
+{# The list's patterns, and those of this project's vars. #}
+all_patterns as (
+
+    select pattern, literal from patterns
+    {% for pattern in var('bot_user_agent_patterns') -%}
+    union
+    select '{{ pattern | replace("'", "''") }}', cast(null as varchar)
+    {% endfor %}
+
+),
+
+{# An app that people use may name the library it is built on. #}
+judged_agents as (
+
+    select user_agent from user_agents
+    where not {{ matches_any_pattern('user_agent', var('human_user_agent_patterns')) }}
+
+),
+
 matches as (
 
     select
-        user_agents.user_agent,
-        min(patterns.pattern) as matched_pattern
-    from user_agents
-    inner join patterns
+        judged_agents.user_agent,
+        min(all_patterns.pattern) as matched_pattern
+    from judged_agents
+    inner join all_patterns
         on
             case
-                when patterns.literal is not null
-                    then contains(user_agents.user_agent, patterns.literal)
-                else regexp_matches(user_agents.user_agent, patterns.pattern)
+                when all_patterns.literal is not null
+                    then contains(judged_agents.user_agent, all_patterns.literal)
+                else regexp_matches(judged_agents.user_agent, all_patterns.pattern)
             end
-    group by user_agents.user_agent
+    group by judged_agents.user_agent
 
 ),
 

@@ -20,7 +20,12 @@ activities as (
 searches as (
 
     select * from {{ ref('int_log_searches') }}
-    where {{ is_changed_visitor_day('user_id', 'searched_at') | indent(4) }}
+    where
+        {{ is_changed_visitor_day('user_id', 'searched_at') | indent(8) }}
+        {%- if is_incremental() %}
+            -- an event may speak of a search of another day
+            or search_id in (select search_id from activities)
+        {%- endif %}
 
 ),
 
@@ -31,6 +36,18 @@ events as (
 
 ),
 
+{# Only what lies beyond the pages that people look at. #}
+deep_impressions as (
+
+    select * from {{ ref('int_log_impressions') }}
+    where
+        rank >= {{ var('bot_deep_rank') }}
+        {%- if is_incremental() %}
+            and search_id in (select search_id from searches)
+        {%- endif %}
+
+),
+
 user_agents as (
 
     select * from {{ ref('int_user_agents__classified') }}
@@ -38,20 +55,36 @@ user_agents as (
 
 ),
 
+{# A flat log may not say when a click happened; its stand-in time tells nothing about pace. #}
 timed as (
 
     select
-        user_id,
-        cast(activity_at as date) as activity_date,
-        activity_at,
-        action,
-        search_id,
-        {{ epoch_seconds('activity_at') }} as activity_seconds,
-        lag({{ epoch_seconds('activity_at') }}) over (
-            partition by user_id, cast(activity_at as date)
-            order by activity_at, action_order, activity_id
-        ) as previous_seconds
+        activities.user_id,
+        cast(activities.activity_at as date) as activity_date,
+        activities.activity_at,
+        activities.action,
+        activities.action_order,
+        activities.activity_id,
+        activities.search_id,
+        events.doc_id,
+        events.explicit_dwell_seconds,
+        coalesce(events.has_event_time, true) as has_own_time,
+        {{ epoch_seconds('activities.activity_at') }} as activity_seconds
     from activities
+    left join events
+        on activities.activity_id = events.event_id and activities.action_order = 1
+
+),
+
+visitor_days as (
+
+    select
+        user_id,
+        activity_date,
+        count(distinct case when has_own_time then date_trunc('hour', activity_at) end)
+            as n_active_hours
+    from timed
+    group by user_id, activity_date
 
 ),
 
@@ -63,6 +96,7 @@ per_minute as (
         date_trunc('minute', activity_at) as activity_minute,
         count(*) as n_events
     from timed
+    where has_own_time
     group by user_id, activity_date, date_trunc('minute', activity_at)
 
 ),
@@ -92,19 +126,83 @@ search_gaps as (
 
 ),
 
+deep_searches as (
+
+    select distinct deep_impressions.search_id
+    from deep_impressions
+    inner join searches on deep_impressions.search_id = searches.search_id
+
+),
+
+{# A page without a text, as of a category, is no repeated query. #}
 search_signals as (
 
     select
         search_gaps.user_id,
         search_gaps.activity_date,
         count(*) as n_searches,
-        count(distinct searches.normalized_query) as n_distinct_queries,
+        count(nullif(searches.normalized_query, '')) as n_text_searches,
+        count(distinct nullif(searches.normalized_query, '')) as n_distinct_queries,
+        count(deep_searches.search_id) as n_deep_searches,
         {{ in_order('stddev_samp', 'search_gaps.gap_seconds') }}
         / nullif({{ in_order('avg', 'search_gaps.gap_seconds') }}, 0)
             as gap_variation
     from search_gaps
     inner join searches on search_gaps.search_id = searches.search_id
+    left join deep_searches on search_gaps.search_id = deep_searches.search_id
     group by search_gaps.user_id, search_gaps.activity_date
+
+),
+
+with_neighbours as (
+
+    select
+        *,
+        case
+            when has_own_time then activity_seconds - lag(activity_seconds) over day_order
+        end as seconds_before,
+        case
+            when has_own_time then lead(activity_seconds) over day_order - activity_seconds
+        end as seconds_after
+    from timed
+    window day_order as (
+        partition by user_id, activity_date, has_own_time
+        order by activity_at, action_order, activity_id
+    )
+
+),
+
+clicks as (
+
+    select
+        user_id,
+        activity_date,
+        search_id,
+        doc_id,
+        seconds_before,
+        coalesce(explicit_dwell_seconds, seconds_after) as dwell_seconds,
+        row_number() over (
+            partition by user_id, activity_date, search_id, doc_id
+            order by activity_at, activity_id
+        ) as click_of_document
+    from with_neighbours
+    where action = 'click'
+
+),
+
+{# A double click is one visit: people who click everything twice are not fast. #}
+visits as (
+
+    select
+        user_id,
+        activity_date,
+        search_id,
+        doc_id,
+        count(*) as n_clicks,
+        max(case when click_of_document = 1 then seconds_before end) as seconds_before,
+        max(dwell_seconds) as dwell_seconds
+    from clicks
+    group by user_id, activity_date, search_id, doc_id
 
 ),
 
@@ -113,11 +211,36 @@ click_signals as (
     select
         user_id,
         activity_date,
-        count(*) as n_clicks,
-        median(activity_seconds - previous_seconds) as median_click_gap_seconds
-    from timed
-    where action = 'click'
+        cast(sum(n_clicks) as bigint) as n_clicks,
+        count(*) as n_visits,
+        count(distinct search_id) as n_clicked_searches,
+        median(seconds_before) as median_click_gap_seconds
+    from visits
     group by user_id, activity_date
+
+),
+
+visited_documents as (
+
+    select
+        user_id,
+        activity_date,
+        doc_id,
+        count(*) as n_visits,
+        median(dwell_seconds) as median_dwell_seconds
+    from visits
+    group by user_id, activity_date, doc_id
+
+),
+
+ranked_documents as (
+
+    select
+        *,
+        row_number() over (
+            partition by user_id, activity_date order by n_visits desc, doc_id
+        ) as place
+    from visited_documents
 
 ),
 
@@ -143,28 +266,44 @@ agent_signals as (
 final as (
 
     select
-        busiest_minutes.user_id,
-        busiest_minutes.activity_date,
+        visitor_days.user_id,
+        visitor_days.activity_date,
         coalesce(search_signals.n_searches, 0) as n_searches,
+        coalesce(search_signals.n_text_searches, 0) as n_text_searches,
         coalesce(search_signals.n_distinct_queries, 0) as n_distinct_queries,
+        coalesce(search_signals.n_deep_searches, 0) as n_deep_searches,
         search_signals.gap_variation,
         coalesce(click_signals.n_clicks, 0) as n_clicks,
+        coalesce(click_signals.n_visits, 0) as n_visits,
+        coalesce(click_signals.n_clicked_searches, 0) as n_clicked_searches,
         click_signals.median_click_gap_seconds,
-        busiest_minutes.max_events_per_minute,
+        coalesce(ranked_documents.n_visits, 0) as n_top_document_visits,
+        ranked_documents.median_dwell_seconds as top_document_dwell_seconds,
+        coalesce(busiest_minutes.max_events_per_minute, 0) as max_events_per_minute,
+        visitor_days.n_active_hours,
         agent_signals.user_id is not null as has_bot_user_agent
-    from busiest_minutes
+    from visitor_days
+    left join busiest_minutes
+        on
+            visitor_days.user_id = busiest_minutes.user_id
+            and visitor_days.activity_date = busiest_minutes.activity_date
     left join search_signals
         on
-            busiest_minutes.user_id = search_signals.user_id
-            and busiest_minutes.activity_date = search_signals.activity_date
+            visitor_days.user_id = search_signals.user_id
+            and visitor_days.activity_date = search_signals.activity_date
     left join click_signals
         on
-            busiest_minutes.user_id = click_signals.user_id
-            and busiest_minutes.activity_date = click_signals.activity_date
+            visitor_days.user_id = click_signals.user_id
+            and visitor_days.activity_date = click_signals.activity_date
+    left join ranked_documents
+        on
+            visitor_days.user_id = ranked_documents.user_id
+            and visitor_days.activity_date = ranked_documents.activity_date
+            and ranked_documents.place = 1
     left join agent_signals
         on
-            busiest_minutes.user_id = agent_signals.user_id
-            and busiest_minutes.activity_date = agent_signals.activity_date
+            visitor_days.user_id = agent_signals.user_id
+            and visitor_days.activity_date = agent_signals.activity_date
 
 )
 

@@ -35,6 +35,7 @@ weighted as (
 
 shown as (
     select
+        search_id,
         query,
         doc_id,
         searched_at as happened_at,
@@ -48,6 +49,7 @@ shown as (
 
 clicked as (
     select
+        search_id,
         query,
         doc_id,
         coalesce(clicked_at, searched_at) as happened_at,

@@ -21,6 +21,17 @@ files as (
 
 ),
 
+arrived as (
+
+    select
+        raw_rows.*,
+        files.arrived_at
+    from raw_rows
+    inner join files on raw_rows.source_file = files.source_file
+    where files.is_named
+
+),
+
 numbered as (
 
     select
@@ -29,17 +40,17 @@ numbered as (
             partition by source_file
             order by row_index, row_tie
         ) as row_number
-    from raw_rows
+    from arrived
 
 ),
 
 typed as (
 
     select
-        md5(numbered.source_file || '#' || cast(row_number as varchar)) as document_id,
-        numbered.source_file,
+        md5(source_file || '#' || cast(row_number as varchar)) as document_id,
+        source_file,
         cast(row_number as bigint) as row_number,
-        files.arrived_at,
+        arrived_at,
         read_error,
         {{ redact_addresses('unread_text') }} as unread_text,
         nullif(trim(search_id), '') as search_id,
@@ -80,8 +91,7 @@ typed as (
         try_cast(logging_propensity as double) as logging_propensity,
         try_cast(grade as double) as grade
     from numbered
-    inner join files on numbered.source_file = files.source_file
-    where files.is_named and (read_error is null or read_error <> 'blank_line')
+    where read_error is null or read_error <> 'blank_line'
 
 ),
 

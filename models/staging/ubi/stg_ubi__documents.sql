@@ -167,7 +167,9 @@ named as (
         {# The text is kept for the quarantine, and no address with it. #}
         case
             when parsed is null then {{ redact_addresses('document') }}
-            else {{ without_address(without_address('document', 'field_query_ip'), 'field_event_ip') }}
+            else {{ without_address(
+                without_address('document', 'field_query_ip'), 'field_event_ip'
+            ) }}
         end as document,
         document_kind,
         case

@@ -14,7 +14,7 @@ from flywheel.simulator.traffic import (
     page_orders,
     simulate_days,
 )
-from flywheel.simulator.visitors import BOT_KINDS, Visitors, visitors_of
+from flywheel.simulator.visitors import BOT_KINDS, PERSONAS, Visitors, visitors_of
 from flywheel.simulator.world import World
 from flywheel.simulator.writers import (
     FLAT_OPTIONAL,
@@ -30,6 +30,7 @@ __all__ = [
     "DEFAULT_START",
     "FLAT_OPTIONAL",
     "FLAT_REQUIRED",
+    "PERSONAS",
     "DayTraffic",
     "Plan",
     "Simulation",

@@ -16,7 +16,7 @@ def sample_world() -> World:
 
 def sample_plan() -> Plan:
     """The traffic of the shipped log; more of it is randomised than anybody would in earnest."""
-    return Plan(sample_world(), searches_per_day=220, seed=7, randomised_share=0.15, bot_share=0.08)
+    return Plan(sample_world(), searches_per_day=220, seed=7, randomised_share=0.15, bot_share=0.15)
 
 
 def write_sample_log(folder: str | Path) -> list[Path]:

@@ -6,23 +6,32 @@ come from (seed, date) alone, so that a month may be simulated in any pieces.
 
 import datetime as dt
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from flywheel.errors import FlywheelError
 from flywheel.serving import Arm, Deployment, assign
-from flywheel.simulator.visitors import BOT_KINDS, Visitors, visitors_of
+from flywheel.simulator.robots import Robots
+from flywheel.simulator.rounds import (
+    CLICK,
+    DAY_MS,
+    PAGE_EXIT,
+    Events,
+    IntArray,
+    Round,
+    n_days_today,
+    results_shown,
+)
+from flywheel.simulator.visitors import PERSONAS, Visitors, visitors_of
 from flywheel.simulator.world import World
 
-IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 DEFAULT_START = dt.date(2026, 1, 5)
 PAGE_SIZE = 10
-DAY_MS = 86_400_000
-CLICK, PAGE_EXIT = 0, 1
+DEEPEST_RANK = 50
 
 # Ways of typing a query; most people type it plainly.
 TEXT_STYLES = ("plain", "title", "upper", "trailing", "doubled")
@@ -40,19 +49,25 @@ _BETWEEN_SESSIONS_MS = 31 * 60_000
 _LONGEST_READING_S = 900.0
 _LONGEST_PAUSE_MS = 800_000
 _EXIT_SHARE = 0.8
-_DOUBLE_CLICK_SHARE = 0.02
 # Searches begin mostly between 9 and 22 UTC: quantiles of the hour of the day.
 _HOUR_QUANTILES = (0.0, 0.04, 0.1, 0.28, 0.5, 0.72, 0.93, 1.0)
 _HOURS = (0.55, 4.0, 8.0, 11.0, 14.5, 18.0, 21.5, 23.5)
 
-# Robots: share of all robot searches, searches of one visitor on one day.
-_BOT_PLAN = {
-    "crawler": (0.30, 8, 40),
-    "headless": (0.25, 61, 90),
-    "click_farm": (0.10, 5, 10),
-    "monitor": (0.15, 21, 40),
-    "scraper": (0.20, 61, 90),
-}
+# The night owls' hours, likewise.
+_NIGHT_QUANTILES = (0.0, 0.65, 0.75, 1.0)
+_NIGHT_HOURS = (0.55, 5.0, 20.0, 23.5)
+
+# Days on which a power user makes a hundred searches, or somebody uses the search as a bookmark:
+# their shares of the hard days' searches, and how such a day goes.
+_HARD_SHARES = {"power_user": 0.7, "refinder": 0.3}
+_POWER_SEARCHES = (80, 250)
+_POWER_MEDIAN, _POWER_SIGMA = 105.0, 0.25
+_POWER_MEAN = _POWER_MEDIAN * float(np.exp(_POWER_SIGMA**2 / 2))
+_POWER_SESSIONS = (4, 9)
+_POWER_HURRY = 0.4  # of other people's pauses
+_REFINDER_SEARCHES = (6, 15)
+# How deep power users page: P(1), P(2), P(3) pages.
+_POWER_PAGES = (0.82, 0.12, 0.06)
 
 
 @dataclass(frozen=True)
@@ -68,7 +83,8 @@ class DayTraffic:
         style: (S,) positions in `TEXT_STYLES`.
         canary: (S,) served by the canary arm.
         is_randomised: (S,) the shown page was shuffled.
-        shown: (S, K) candidate numbers in shown order.
+        shown: (S, K) candidate numbers of the first page in shown order.
+        deeper: (S, W) those of the later pages, -1 where the visitor did not ask for them.
         before: (S, K) 1-based rank of each shown result before the shuffle.
         search_key: (S, 2) random words of the search ids.
         event_search: (E,) positions in the searches.
@@ -87,6 +103,7 @@ class DayTraffic:
     canary: BoolArray
     is_randomised: BoolArray
     shown: IntArray
+    deeper: IntArray
     before: IntArray
     search_key: npt.NDArray[np.uint64]
     event_search: IntArray
@@ -105,8 +122,11 @@ class Plan:
         deployment: who is served by what; None means production for everybody.
         searches_per_day: expected searches of humans.
         seed: of the traffic; the world has its own.
-        randomised_share: share of searches whose whole page is shuffled.
+        randomised_share: share of searches whose whole page is shuffled; searches that page on
+            are left out.
         bot_share: share of robots among all searches.
+        hard_share: share of the humans' searches that are made on a power user's or a re-finder's
+            big day.
     """
 
     world: World
@@ -115,6 +135,7 @@ class Plan:
     seed: int = 1
     randomised_share: float = 0.05
     bot_share: float = 0.07
+    hard_share: float = 0.02
 
     def __post_init__(self) -> None:
         """Refuse what no world could do."""
@@ -124,7 +145,7 @@ class Plan:
                 f"{self.world.n_users} simulated users cannot make {self.searches_per_day} "
                 f"searches a day; choose 1 to {most}, or more users."
             )
-        for name, limit in (("randomised_share", 1.0), ("bot_share", 0.9)):
+        for name, limit in (("randomised_share", 1.0), ("bot_share", 0.9), ("hard_share", 0.5)):
             if not 0.0 <= getattr(self, name) <= limit:
                 raise FlywheelError(
                     f"The simulation's {name} is {getattr(self, name)}; choose 0 to {limit:g}."
@@ -176,14 +197,19 @@ class _Street:
             ids = self.visitors.client_id.tolist()
             self.in_canary = assign(plan.deployment, ids) == "canary"
         self.depth = min(PAGE_SIZE, self.world.docs_per_query)
+        self.deepest = max(self.depth, min(DEEPEST_RANK, self.world.docs_per_query))
         self.satisfies = 0.15 + 0.75 * self.world.relevance
         self.query_cdf = np.cumsum(self.world.popularity)
         self.related = _related_queries(self.world)
+        self.clumsiness = self.visitors.double_click_share()
+        # Share of robots among all searches, so robots per search of a human:
+        robots = plan.searches_per_day * plan.bot_share / (1.0 - plan.bot_share)
+        self.robots = Robots(plan.world, self.visitors, plan.seed, robots)
 
     def day(self, date: dt.date) -> DayTraffic:
         root = np.random.SeedSequence([self.plan.seed, date.toordinal()])
         humans, robots = (np.random.default_rng(child) for child in root.spawn(2))
-        rounds = [*self._humans(humans), *self._robots(robots, date)]
+        rounds = [*self._humans(humans, date), *self.robots.day(robots, date, self._serve)]
         midnight = (date - dt.date(1970, 1, 1)).days * DAY_MS
         return _merge(date, midnight, rounds)
 
@@ -192,17 +218,21 @@ class _Street:
         return np.minimum(drawn, self.world.n_queries - 1)
 
     def _serve(
-        self, rng: np.random.Generator, visitor: IntArray, query: IntArray
+        self, rng: np.random.Generator, visitor: IntArray, query: IntArray, pages: IntArray
     ) -> dict[str, np.ndarray]:
-        """Choose the arm, order the page, shuffle some pages."""
+        """Choose the arm, order the results, shuffle some pages, show as many as asked for."""
         size = len(visitor)
         arm = self.in_canary[visitor].astype(np.int64)
-        page = self.orders[arm, query, : self.depth]
+        results = self.orders[arm, query, : self.deepest]
         if self.world.production_jitter > 0.0:
             noise = rng.normal(0.0, self.world.production_jitter, (size, self.world.docs_per_query))
             jittered = np.argsort(-(self.world.production_scores[query] + noise), axis=1)
-            page = np.where(self.is_production[arm][:, None], jittered[:, : self.depth], page)
-        is_randomised = rng.random(size) < self.plan.randomised_share
+            production = self.is_production[arm][:, None]
+            results = np.where(production, jittered[:, : self.deepest], results)
+        page = results[:, : self.depth]
+        # A page that is read on from is not shuffled: the later ranks could not be.
+        is_randomised = (rng.random(size) < self.plan.randomised_share) & (pages == 1)
+        rank = np.arange(self.depth, self.deepest)
         before = np.tile(np.arange(1, self.depth + 1), (size, 1))
         shuffled = rng.permuted(before, axis=1)
         before = np.where(is_randomised[:, None], shuffled, before)
@@ -213,71 +243,139 @@ class _Street:
             "canary": arm.astype(bool),
             "is_randomised": is_randomised,
             "shown": np.take_along_axis(page, before - 1, axis=1),
+            "deeper": np.where(rank < pages[:, None] * PAGE_SIZE, results[:, self.depth :], -1),
             "before": before,
             "search_key": rng.integers(0, 2**64, (size, 2), dtype=np.uint64),
         }
 
-    def _humans(self, rng: np.random.Generator) -> list["_Round"]:
-        user, start = self._session_starts(rng)
+    def _humans(self, rng: np.random.Generator, date: dt.date) -> list[Round]:
+        sessions = self._sessions(rng, date)
+        user, planned, query = sessions.user, sessions.planned, sessions.query.copy()
         n = len(user)
+        # People of few searches may go on unplanned, up to the usual most.
+        limit = np.maximum(planned, np.where(sessions.is_hard, 0, _MAX_SEARCHES))
         clock = np.zeros(n, dtype=np.int64)  # since the start of the session
         duration = np.zeros(n, dtype=np.int64)
-        planned = 1 + rng.choice(_MAX_SEARCHES, n, p=_SESSION_LENGTHS)
-        query = self._queries(rng, n)
         live = np.arange(n)
         rounds = []
-        for position in range(1, _MAX_SEARCHES + 1):
-            page = self._serve(rng, user[live], query[live])
+        for position in range(1, int(limit.max(initial=0)) + 1):
+            pages = np.ones(len(live), dtype=np.int64)
+            eager = sessions.is_power[live]
+            pages[eager] = 1 + rng.choice(3, int(eager.sum()), p=_POWER_PAGES)
+            page = self._serve(rng, user[live], query[live], pages)
             page["session"] = live
             page["searched_at"] = clock[live]
             events, end, satisfied = self._behave(rng, page)
-            rounds.append(_Round(page, events))
+            rounds.append(Round(page, events))
             duration[live] = end
 
             size = len(live)
             goes_on = position < planned[live]
-            retries = ~satisfied & (rng.random(size) < _RETRY_SHARE)
+            retries = ~satisfied & (rng.random(size) < _RETRY_SHARE) & ~sessions.is_hard[live]
             reformulates = ~satisfied & (rng.random(size) < _REFORMULATION_SHARE)
             quick = rng.uniform(4_000, 45_000, size)
             slow = np.clip(rng.lognormal(np.log(90_000), 0.8, size), 8_000, _LONGEST_PAUSE_MS)
+            slow = np.where(sessions.is_power[live], _POWER_HURRY * slow, slow)
             sibling = self.related[page["query"], rng.integers(0, self.related.shape[1], size)]
             clock[live] = end + np.where(reformulates, quick, slow).astype(np.int64)
-            query[live] = np.where(reformulates, sibling, self._queries(rng, size))
-            live = live[goes_on | retries]
+            following = np.where(reformulates, sibling, self._queries(rng, size))
+            query[live] = np.where(sessions.is_refinding[live], query[live], following)
+            live = live[(goes_on | retries) & (position < limit[live])]
             if not len(live):
                 break
-        placed = _keep_apart(user, start, duration)
+        placed = _keep_apart(user, sessions.start, duration)
         return [part.moved(placed) for part in rounds]
 
-    def _session_starts(self, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
-        """Users of the day's sessions, sorted, and wished-for starts in ms after midnight."""
-        expected = self.plan.searches_per_day / _SEARCHES_PER_SESSION
+    def _sessions(self, rng: np.random.Generator, date: dt.date) -> "_Sessions":
+        """The day's sessions, sorted by user."""
+        hard_user, hard_planned, hard_query = self._hard_sessions(rng, date)
+        busy = np.unique(hard_user)
+        share = self.plan.hard_share if self._has_hard_people() else 0.0
+        expected = self.plan.searches_per_day * (1.0 - share) / _SEARCHES_PER_SESSION
         n = max(1, int(expected + rng.random()))
         # An exponential race: each user has a few tickets, the earliest n win. So users come in
         # proportion to their activity, yet nobody more often than a person would.
         activity = self.visitors.activity
         race = rng.exponential(size=(len(activity), _MAX_SESSIONS_PER_DAY)) / activity[:, None]
-        n = min(n, race.size)
-        winners = np.sort(np.argpartition(race.ravel(), n - 1)[:n])
-        user = winners // _MAX_SESSIONS_PER_DAY
+        race[busy] = np.inf  # who has a big day has no other
+        n = min(n, int(np.isfinite(race).sum()))
+        winners = np.argpartition(race.ravel(), n - 1)[:n] if n else np.empty(0, np.int64)
+        user = np.concatenate([winners // _MAX_SESSIONS_PER_DAY, hard_user])
+        planned = np.concatenate(
+            [1 + rng.choice(_MAX_SEARCHES, n, p=_SESSION_LENGTHS), hard_planned]
+        )
+        query = np.concatenate([self._queries(rng, n), hard_query])
+        is_hard = np.arange(len(user)) >= n
+        order = np.argsort(user, kind="stable")
+        user, planned, query, is_hard = user[order], planned[order], query[order], is_hard[order]
+        persona = self.visitors.persona[user]
         # A user's sessions take turns in equal parts of the day.
         turn, count = _turns(user)
-        hours = np.interp((turn + rng.random(n)) / count, _HOUR_QUANTILES, _HOURS)
-        return user, (hours * 3_600_000).astype(np.int64)
+        quantile = (turn + rng.random(len(user))) / count
+        hours = np.where(
+            persona == PERSONAS.index("night_owl"),
+            np.interp(quantile, _NIGHT_QUANTILES, _NIGHT_HOURS),
+            np.interp(quantile, _HOUR_QUANTILES, _HOURS),
+        )
+        return _Sessions(
+            user=user,
+            start=(hours * 3_600_000).astype(np.int64),
+            planned=planned,
+            query=query,
+            is_hard=is_hard,
+            is_power=is_hard & (persona == PERSONAS.index("power_user")),
+            is_refinding=is_hard & (persona == PERSONAS.index("refinder")),
+        )
+
+    def _has_hard_people(self) -> bool:
+        return all(len(self.visitors.people(name)) for name in _HARD_SHARES)
+
+    def _hard_sessions(
+        self, rng: np.random.Generator, date: dt.date
+    ) -> tuple[IntArray, IntArray, IntArray]:
+        """User, planned searches and first query of the sessions of people with a big day."""
+        users: list[int] = []
+        planned: list[int] = []
+        queries: list[int] = []
+        if not self._has_hard_people():
+            return (np.empty(0, np.int64),) * 3
+        for number, (persona, share) in enumerate(_HARD_SHARES.items()):
+            pool = self.visitors.people(persona)
+            is_power = persona == "power_user"
+            mean = _POWER_MEAN if is_power else sum(_REFINDER_SEARCHES) / 2
+            expected = self.plan.searches_per_day * self.plan.hard_share * share / mean
+            phase = (self.plan.seed * 0.618034 + 0.4 + number / 3) % 1.0
+            n = min(len(pool), n_days_today(date.toordinal(), expected, phase))
+            for user in rng.permutation(pool)[:n].tolist():
+                if is_power:
+                    drawn = rng.lognormal(np.log(_POWER_MEDIAN), _POWER_SIGMA)
+                    size = int(np.clip(drawn, *_POWER_SEARCHES))
+                    parts = int(rng.integers(_POWER_SESSIONS[0], _POWER_SESSIONS[1] + 1))
+                else:
+                    size = int(rng.integers(_REFINDER_SEARCHES[0], _REFINDER_SEARCHES[1] + 1))
+                    parts = int(rng.integers(2, 6))
+                share_of_part = rng.dirichlet(np.full(parts, 4.0))
+                sizes = np.maximum(1, np.round(share_of_part * size)).astype(int).tolist()
+                wanted = self._queries(rng, 1 if not is_power else parts).tolist()
+                users += [user] * parts
+                planned += sizes
+                queries += wanted * (parts // len(wanted))
+        return tuple(np.array(a, dtype=np.int64) for a in (users, planned, queries))  # type: ignore[return-value]
 
     def _behave(
         self, rng: np.random.Generator, page: dict[str, np.ndarray]
-    ) -> tuple["_Events", IntArray, BoolArray]:
+    ) -> tuple[Events, IntArray, BoolArray]:
         """Examine, click, read, leave; the position-based click model.
 
         Returns:
             The events, the time each search ends, and whether anything satisfied.
         """
-        shown, query, start = page["shown"], page["query"], page["searched_at"]
+        shown, query, start = results_shown(page), page["query"], page["searched_at"]
         size = len(query)
         chance = self.world.click_probability(
             self.world.gamma[query[:, None], shown], self.visitors.mobile[page["visitor"]]
         )
+        chance = np.where(shown >= 0, chance, 0.0)
         row, column = np.nonzero(rng.random(shown.shape) < chance)
         n = len(row)
         good = rng.random(n) < self.satisfies[query[row], shown[row, column]]
@@ -301,9 +399,9 @@ class _Street:
         satisfied[row[good]] = True
 
         leaves = rng.random(n) < _EXIT_SHARE
-        twice = rng.random(n) < _DOUBLE_CLICK_SHARE
+        twice = rng.random(n) < self.clumsiness[page["visitor"][row]]
         again = clicked_at + rng.integers(150, 900, n)
-        events = _Events(
+        events = Events(
             search=np.concatenate([row, row[twice], row[leaves]]),
             at=np.concatenate([clicked_at, again[twice], (clicked_at + dwell)[leaves]]),
             kind=np.repeat([CLICK, CLICK, PAGE_EXIT], [n, twice.sum(), leaves.sum()]),
@@ -312,110 +410,28 @@ class _Street:
         )
         return events, end, satisfied
 
-    def _robots(self, rng: np.random.Generator, date: dt.date) -> list["_Round"]:
-        share = self.plan.bot_share
-        budget = self.plan.searches_per_day * share / (1.0 - share)
-        rounds = []
-        for number, kind in enumerate(BOT_KINDS):
-            part, low, high = _BOT_PLAN[kind]
-            pool = self.visitors.bots(kind)
-            expected = budget * part / ((low + high) / 2)
-            # Rounding that is exact in the long run and needs no memory of the days before.
-            phase = (self.plan.seed * 0.618034 + number / len(BOT_KINDS)) % 1.0
-            day = date.toordinal()
-            n = int(np.floor((day + 1) * expected + phase) - np.floor(day * expected + phase))
-            if n <= 0:
-                continue
-            busier = max(1.0, n / len(pool))
-            for visitor in rng.permutation(pool)[:n].tolist():
-                size = int(rng.integers(low, high + 1) * busier)
-                rounds.append(self._robot(rng, kind, visitor, size))
-        return rounds
-
-    def _robot(self, rng: np.random.Generator, kind: str, visitor: int, size: int) -> "_Round":
-        if kind == "monitor":
-            gaps, query = self._monitor(rng, size)
-        else:
-            low, high = {
-                "crawler": (4.0, 600.0),
-                "headless": (2.0, 9.0),
-                "click_farm": (8.0, 40.0),
-                "scraper": (0.3, 0.9),
-            }[kind]
-            gaps = rng.uniform(low, high, size)
-            if kind == "click_farm":
-                query = self._queries(rng, size)
-            else:  # walks through the whole catalogue
-                query = (rng.integers(self.world.n_queries) + np.arange(size)) % (
-                    self.world.n_queries
-                )
-        # Squeezed into the day if need be; the pattern of the gaps stays.
-        gaps *= min(1.0, 23.0 * 3600 / gaps.sum())
-        begin = rng.uniform(0.0, 23.5 * 3600 - gaps.sum())
-        start = ((begin + np.cumsum(gaps) - gaps[0]) * 1000).astype(np.int64)
-        page = self._serve(rng, np.full(size, visitor), query)
-        page["session"] = np.full(size, -1 - visitor)
-        page["searched_at"] = start
-        events = self._farm_clicks(rng, start) if kind == "click_farm" else _Events.none()
-        return _Round(page, events)
-
-    def _monitor(
-        self, rng: np.random.Generator, size: int
-    ) -> tuple[npt.NDArray[np.float64], IntArray]:
-        """One or two queries at a fixed interval, late by a second at most."""
-        interval = float(rng.choice([5, 10, 15, 20, 30])) * 60.0
-        gaps = interval + rng.uniform(-0.5, 0.5, size)
-        watched = self._queries(rng, int(rng.integers(1, 3)))
-        return gaps, watched[np.arange(size) % len(watched)]
-
-    def _farm_clicks(self, rng: np.random.Generator, start: IntArray) -> "_Events":
-        """Five results or more of each page, several a second, none read."""
-        least = min(5, self.depth)
-        count = rng.integers(least, self.depth + 1, len(start))
-        row = np.repeat(np.arange(len(start)), count)
-        column = np.concatenate(
-            [np.sort(rng.permutation(self.depth)[:clicks]) for clicks in count.tolist()]
-        )
-        wait = rng.integers(200, 700, len(row))
-        elapsed = np.cumsum(wait)
-        first = np.concatenate([[0], np.cumsum(count)[:-1]])
-        at = start[row] + elapsed - np.repeat(elapsed[first] - wait[first], count)
-        leaves = rng.random(len(row)) < 0.5
-        dwell = rng.integers(50, 180, len(row))
-        return _Events(
-            search=np.concatenate([row, row[leaves]]),
-            at=np.concatenate([at, (at + dwell)[leaves]]),
-            kind=np.repeat([CLICK, PAGE_EXIT], [len(row), leaves.sum()]),
-            rank=1 + np.concatenate([column, column[leaves]]),
-            dwell=np.concatenate([np.zeros(len(row), int), dwell[leaves]]),
-        )
-
 
 @dataclass(frozen=True)
-class _Events:
-    search: IntArray
-    at: IntArray
-    kind: IntArray
-    rank: IntArray
-    dwell: IntArray
+class _Sessions:
+    """A day's N sessions of humans, sorted by user.
 
-    @staticmethod
-    def none() -> "_Events":
-        return _Events(*(np.empty(0, np.int64) for _ in fields(_Events)))
+    Attributes:
+        user: (N,) visitor numbers.
+        start: (N,) wished for, milliseconds after midnight.
+        planned: (N,) searches.
+        query: (N,) the first one.
+        is_hard: (N,) part of a big day.
+        is_power: (N,) of a power user's.
+        is_refinding: (N,) of a re-finder's: the same query again and again.
+    """
 
-
-@dataclass(frozen=True)
-class _Round:
-    """Searches (columns of `DayTraffic`, times from midnight) and their events."""
-
-    page: dict[str, np.ndarray]
-    events: _Events
-
-    def moved(self, start: IntArray) -> "_Round":
-        """The same, with each session's start added to its times."""
-        shift = start[self.page["session"]]
-        page = {**self.page, "searched_at": self.page["searched_at"] + shift}
-        return _Round(page, replace(self.events, at=self.events.at + shift[self.events.search]))
+    user: IntArray
+    start: IntArray
+    planned: IntArray
+    query: IntArray
+    is_hard: BoolArray
+    is_power: BoolArray
+    is_refinding: BoolArray
 
 
 def _turns(user: IntArray) -> tuple[IntArray, IntArray]:
@@ -460,7 +476,7 @@ def _related_queries(world: World, n_related: int = 5) -> IntArray:
     return related
 
 
-def _merge(date: dt.date, midnight: int, rounds: list[_Round]) -> DayTraffic:
+def _merge(date: dt.date, midnight: int, rounds: list[Round]) -> DayTraffic:
     """Put the rounds together, in order of time."""
     page = {name: np.concatenate([part.page[name] for part in rounds]) for name in rounds[0].page}
     sizes = [len(part.page["query"]) for part in rounds]

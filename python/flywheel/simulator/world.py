@@ -41,6 +41,7 @@ class World:
         alpha_mobile: the same on mobile; None means as on desktop.
         trust_bias: in [0, 1): affine trust bias (Vardasbi et al. 2020). An examined result at rank
             k is clicked with gamma + (trust_bias / k) * (1 - gamma); 0 means none.
+        attraction: factor of every result's attraction; below 1 people click less often.
         popularity_exponent: P(query i) is proportional to (i + 1) ** -popularity_exponent.
         residual_share: share of the variance of relevance that no feature shows.
         production_jitter: standard deviation of noise added to the production scores at every
@@ -51,7 +52,7 @@ class World:
         doc_ids: (Q, D); a few documents are candidates of more than one query.
         features: (Q, D, F).
         relevance: (Q, D) in (0, 1), continuous.
-        gamma: (Q, D) attraction in [0.05, 0.9], noise clicks included.
+        gamma: (Q, D) attraction in [0.05, 0.9] times `attraction`, noise clicks included.
         grade: (Q, D) 0 to 4, a function of relevance.
         learnable: (Q, D) the part of relevance that the features determine, on its own scale.
         production_scores: (Q, D), standardised.
@@ -66,6 +67,7 @@ class World:
     alpha: float = 0.8
     alpha_mobile: float | None = None
     trust_bias: float = 0.0
+    attraction: float = 1.0
     popularity_exponent: float = 0.8
     residual_share: float = 0.2
     production_jitter: float = 0.0
@@ -194,6 +196,7 @@ class World:
             "n_users": (1, 10_000_000),
             "alpha": (0.0, 5.0),
             "trust_bias": (0.0, 0.99),
+            "attraction": (0.01, 1.0),
             "residual_share": (0.0, 0.99),
             "production_jitter": (0.0, 100.0),
         }
@@ -257,7 +260,7 @@ class World:
             features=x,
             learnable=shown,
             relevance=relevance,
-            gamma=ATTRACTION_FLOOR + span * relevance**4,
+            gamma=self.attraction * (ATTRACTION_FLOOR + span * relevance**4),
             grade=np.searchsorted(GRADE_QUANTILES, relevance).astype(np.int64),
         )
 

@@ -79,6 +79,7 @@ def simulate(
     seed: int = 1,
     randomised_share: float = 0.05,
     bot_share: float = 0.07,
+    hard_share: float = 0.02,
     compress: bool = False,
     truth_dir: str | Path | None = None,
     on_day: Callable[[dt.date], None] | None = None,
@@ -99,6 +100,7 @@ def simulate(
         seed: of the traffic.
         randomised_share: share of searches whose page is shuffled uniformly, and flagged.
         bot_share: share of robots among all searches, in the long run.
+        hard_share: share of the humans' searches on the big days of power users and re-finders.
         compress: write gzip files.
         truth_dir: where `visitors.parquet` goes; by default `truth` beside the log folder.
         on_day: called after each day, for a progress bar.
@@ -106,7 +108,7 @@ def simulate(
     Raises:
         FlywheelError: an argument is out of its range, or the folder cannot be written.
     """
-    plan = Plan(world, deployment, searches_per_day, seed, randomised_share, bot_share)
+    plan = Plan(world, deployment, searches_per_day, seed, randomised_share, bot_share, hard_share)
     folder = Path(out_dir)
     truth = Path(truth_dir) if truth_dir is not None else folder.parent / "truth"
     is_bot = visitors_of(world).kind > 0
@@ -146,6 +148,7 @@ def to_flat(
     seed: int = 1,
     randomised_share: float = 0.05,
     bot_share: float = 0.07,
+    hard_share: float = 0.02,
     columns: Iterable[str] = FLAT_OPTIONAL,
 ) -> Path:
     """Write the traffic that `simulate` writes, as one flat Parquet log: a row per result shown.
@@ -160,6 +163,7 @@ def to_flat(
         seed: as in `simulate`.
         randomised_share: as in `simulate`.
         bot_share: as in `simulate`.
+        hard_share: as in `simulate`.
         columns: optional columns to write beside `FLAT_REQUIRED`; a subset of `FLAT_OPTIONAL`.
             `logging_propensity` is the chance that the result stands at its rank, known on
             randomised pages; `grade` is the true one.
@@ -174,7 +178,7 @@ def to_flat(
             f"The flat log has no column {', '.join(unknown)}; choose from "
             f"{', '.join(FLAT_OPTIONAL)}."
         )
-    plan = Plan(world, deployment, searches_per_day, seed, randomised_share, bot_share)
+    plan = Plan(world, deployment, searches_per_day, seed, randomised_share, bot_share, hard_share)
     lines = _Lines(plan)
     parts = [lines.flat(day) for day in simulate_days(plan, _as_date(start_date), days)]
     path = Path(output)
@@ -233,7 +237,8 @@ class _Lines:
 
     def queries(self, day: DayTraffic) -> str:
         """One line a search."""
-        hits = self.doc_json[day.query[:, None], day.shown].tolist()
+        shown = _shown(day)
+        hits = np.where(shown >= 0, self.doc_json[day.query[:, None], shown], None).tolist()
         served = self._served()
         clients = self.visitors.client_id
         rows = zip(
@@ -250,7 +255,7 @@ class _Lines:
         return "".join(
             f'{{"application":"{APPLICATION}","query_id":"{search}","client_id":"{client}",'
             f'"user_query":{text},"object_id_field":"doc_id","timestamp":"{at}",'
-            f'"query_response_hit_ids":[{",".join(ids)}],"query_attributes":{{'
+            f'"query_response_hit_ids":[{",".join(i for i in ids if i)}],"query_attributes":{{'
             f'{self.attributes[visitor]}{arm},"is_randomised":{"true" if mixed else "false"}}}}}\n'
             for search, client, text, at, ids, visitor, arm, mixed in rows
         )
@@ -259,7 +264,7 @@ class _Lines:
         """One line a click or page exit."""
         searches, sessions = _search_ids(day), _session_ids(day)
         documents = self.doc_json[
-            day.query[day.event_search], day.shown[day.event_search, day.event_rank - 1]
+            day.query[day.event_search], _shown(day)[day.event_search, day.event_rank - 1]
         ]
         tails = [
             "" if kind == CLICK else f',"dwell_time":{dwell}'
@@ -290,19 +295,27 @@ class _Lines:
 
     def flat(self, day: DayTraffic) -> pa.Table:
         """One row a result shown, every optional column."""
-        depth = day.shown.shape[1]
-        shape = day.shown.shape
+        shown = _shown(day)
+        is_row = (shown >= 0).ravel()
+        depth = shown.shape[1]
 
         def per_row(values: npt.ArrayLike) -> np.ndarray:
-            return np.repeat(np.asarray(values), depth)
+            return np.repeat(np.asarray(values), depth)[is_row]
 
-        clicked_at = np.full(shape, np.iinfo(np.int64).max)
+        def of_cells(values: np.ndarray) -> np.ndarray:
+            return values.ravel()[is_row]
+
+        clicked_at = np.full(shown.shape, np.iinfo(np.int64).max)
         is_click = day.event_kind == CLICK
         cell = (day.event_search, day.event_rank - 1)
         np.minimum.at(clicked_at, tuple(a[is_click] for a in cell), day.event_at[is_click])
-        clicked = clicked_at.ravel() < np.iinfo(np.int64).max
-        dwell = np.full(shape, np.nan)
+        clicked_at = of_cells(clicked_at)
+        clicked = clicked_at < np.iinfo(np.int64).max
+        dwell = np.full(shown.shape, np.nan)
         dwell[tuple(a[~is_click] for a in cell)] = day.event_dwell[~is_click] / 1000
+        dwell = of_cells(dwell)
+        before = np.zeros(shown.shape, dtype=np.int64)
+        before[:, : day.before.shape[1]] = day.before
         mixed = per_row(day.is_randomised)
         agents = pa.array(self.visitors.user_agent, pa.string())
         nothing = pa.nulls(mixed.size, pa.string())
@@ -312,30 +325,31 @@ class _Lines:
         if self.has_canary:
             variant = pa.array(per_row(np.where(day.canary, "canary", "champion")))
         who = per_row(day.visitor)
-        rank = np.tile(np.arange(1, depth + 1), len(day.query))
+        rank = of_cells(np.tile(np.arange(1, depth + 1), (len(day.query), 1)))
+        chance = np.full(mixed.size, 1.0 / day.shown.shape[1])
         milliseconds = pa.timestamp("ms")
         return pa.table(
             {
                 "search_id": pa.array(per_row(_search_ids(day))),
                 "searched_at": pa.array(per_row(day.searched_at)).cast(milliseconds),
                 "query": pa.array(per_row(self.texts[day.query, day.style])),
-                "doc_id": pa.array(self.world.doc_ids[day.query[:, None], day.shown].ravel()),
+                "doc_id": pa.array(of_cells(self.world.doc_ids[day.query[:, None], shown])),
                 "rank": pa.array(rank, pa.int32()),
                 "clicked": pa.array(clicked.astype(np.int32)),
                 "user_id": pa.array(self.visitors.client_id[who]),
                 "session_id": pa.array(per_row(_session_ids(day))),
-                "clicked_at": pa.array(clicked_at.ravel(), mask=~clicked).cast(milliseconds),
-                "dwell_seconds": pa.array(dwell.ravel(), mask=np.isnan(dwell.ravel())),
+                "clicked_at": pa.array(clicked_at, mask=~clicked).cast(milliseconds),
+                "dwell_seconds": pa.array(dwell, mask=np.isnan(dwell)),
                 "user_agent": pc.take(agents, pa.array(who)),
                 "ip": pc.take(pa.array(self.visitors.address), pa.array(who)),
                 "device": pa.array(self.device[who]),
                 "variant": variant,
                 "model_version": version,
                 "is_randomised": pa.array(mixed),
-                "rank_before_swap": pa.array(day.before.ravel(), pa.int32(), mask=~mixed),
-                "logging_propensity": pa.array(np.full(mixed.size, 1.0 / depth), mask=~mixed),
+                "rank_before_swap": pa.array(of_cells(before), pa.int32(), mask=~mixed),
+                "logging_propensity": pa.array(chance, mask=~mixed),
                 "grade": pa.array(
-                    self.world.grade[day.query[:, None], day.shown].ravel().astype(np.float64)
+                    of_cells(self.world.grade[day.query[:, None], shown]).astype(np.float64)
                 ),
             }
         )
@@ -365,6 +379,11 @@ def _styles(query: str) -> list[str]:
         "doubled": f" {query.replace(' ', '  ')}",
     }
     return [typed[style] for style in TEXT_STYLES]
+
+
+def _shown(day: DayTraffic) -> npt.NDArray[np.int64]:
+    """(S, K + W) candidate numbers of all shown results; -1 where there is none."""
+    return np.concatenate([day.shown, day.deeper], axis=1)
 
 
 def _search_ids(day: DayTraffic) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader
 
-from flywheel.validation import words
+from flywheel.validation import schemas, words
 from flywheel.validation.report import Skipped
 from flywheel.validation.suites import Suite
 
@@ -142,5 +142,5 @@ def _failure(suite: Suite, result: dict[str, Any]) -> _Failure:
         status="warn" if configuration["severity"] == "warning" and error is None else "stop",
         rule=configuration["description"],
         observed=error or words.observed(result["result"]),
-        query=query.replace("{batch}", f"{suite.schema}.{suite.table}"),
+        query=query.replace("{batch}", f"{schemas.quote(suite.schema)}.{suite.table}").strip(),
     )

@@ -1,6 +1,8 @@
 """What a validation found, in words a person can act on."""
 
+import re
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,11 @@ class RuleResult:
         success: whether it holds.
         reason: why it matters.
         error: why it could not be evaluated, or None. Such a result stops whatever its severity.
+        expectation_id: the expectation, the same in each run.
+        observed_value: the number behind `observed`, or None.
+        unexpected_count: rows that break the expectation; None where it is not about rows.
+        summary: `observed` without the values of any row.
+        is_enough_data: False where a drift cannot be judged yet; such a result is a success.
     """
 
     gate: str
@@ -34,6 +41,27 @@ class RuleResult:
     success: bool
     reason: str
     error: str | None = None
+    expectation_id: str = ""
+    observed_value: float | None = None
+    unexpected_count: int | None = None
+    summary: str = ""
+    is_enough_data: bool = True
+
+    @property
+    def status(self) -> str:
+        """Stop, warn, pass or not_enough_data."""
+        if self.stops:
+            return "stop"
+        if self.warns:
+            return "warn"
+        return "pass" if self.is_enough_data else "not_enough_data"
+
+    @property
+    def kept(self) -> str:
+        """What the history keeps of it: what was found, without a value of the log in it."""
+        if self.error is None:
+            return self.summary
+        return "cannot be evaluated: " + re.sub(r"'[^']*'", "'...'", self.error)
 
     @property
     def column(self) -> str:
@@ -66,7 +94,13 @@ class RuleResult:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A suite that was not judged, because its table may be empty now, and is."""
+    """A suite that was not judged, because its table may be empty now, and is.
+
+    Attributes:
+        gate: raw, behavior or training.
+        table: the table's name.
+        reason: why it may be empty.
+    """
 
     gate: str
     table: str
@@ -83,6 +117,9 @@ class ValidationReport:
         skipped: suites of tables that are empty for a good reason.
         data_docs: the index page of the Data Docs.
         seconds: wall time, with the import of Great Expectations.
+        run_id: names the run in the history; sorts by time.
+        run_at: naive UTC moment when it began.
+        history_error: why the history lacks this run, or None.
     """
 
     gates: tuple[str, ...]
@@ -90,6 +127,9 @@ class ValidationReport:
     skipped: tuple[Skipped, ...]
     data_docs: Path
     seconds: float
+    run_id: str
+    run_at: datetime
+    history_error: str | None = None
 
     @property
     def stops(self) -> tuple[RuleResult, ...]:
@@ -120,24 +160,32 @@ class ValidationReport:
 
         Raises:
             ValidationFailed: at least one expectation of severity stop failed.
+            FlywheelError: none did, but the results could not be kept.
         """
+        # What shuts a gate is the graver news of the two.
         if self.stops:
             raise ValidationFailed(self)
+        if self.history_error is not None:
+            raise FlywheelError(
+                f"All gates are open, but the history lacks this run: {self.history_error} "
+                "With --no-history nothing is written."
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON-ready values."""
         return {
             "success": self.success,
+            "run_id": self.run_id,
+            "run_at": self.run_at.isoformat(),
             "gates": list(self.gates),
             "n_expectations": len(self.results),
             "n_stops": len(self.stops),
             "n_warnings": len(self.warnings),
             "data_docs": str(self.data_docs),
+            "history_error": self.history_error,
             "seconds": round(self.seconds, 3),
             "skipped": [asdict(skipped) for skipped in self.skipped],
-            "results": [
-                asdict(result) | {"columns": list(result.columns)} for result in self.results
-            ],
+            "results": [_plain(result) for result in self.results],
         }
 
 
@@ -152,11 +200,19 @@ class ValidationFailed(FlywheelError):  # noqa: N818
         """Say the first stop in one sentence, and where the others stand."""
         first, *others = report.stops
         more = f" (and {len(others)} more)" if others else ""
+        if report.history_error is not None:
+            more += f" (and the history lacks this run: {report.history_error})"
         super().__init__(
             f"The {first.gate} gate is shut: {first.sentence}{more}; "
             f"open {report.data_docs} for the rows, mend them or the model, and validate again."
         )
         self.report = report
+
+
+def _plain(result: RuleResult) -> dict[str, Any]:
+    plain = asdict(result) | {"columns": list(result.columns), "status": result.status}
+    del plain["summary"]
+    return plain
 
 
 def _lower_first(text: str) -> str:

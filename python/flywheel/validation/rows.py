@@ -1,6 +1,6 @@
-"""Great Expectations' query expectation, with a few of the rows it found.
+"""Expectations of this project's own, made of Great Expectations' query expectation.
 
-As it comes, it keeps either only the number of rows or up to two hundred of them; a person who
+As it comes, that keeps either only the number of rows or up to two hundred of them; a person who
 opens the Data Docs wants a handful. Importing this module imports Great Expectations: do it
 inside a function.
 """
@@ -46,3 +46,32 @@ class UnexpectedRowsShown(UnexpectedRowsExpectation):
         cls, configuration: Any = None, result: Any = None, runtime_configuration: Any = None, **_
     ) -> str:
         return words.observed(result.result) if result is not None else ""
+
+
+class ExpectNoDrift(UnexpectedRowsExpectation):
+    """Fails when a row of int_drift_measures says that its measure drifted.
+
+    The arithmetic is the model's; what it found is observed whether the expectation holds or not.
+    Its query returns the row of one measure: finding, distance, is_enough_data, is_drift.
+    """
+
+    def _validate(
+        self,
+        metrics: dict[str, Any],
+        runtime_configuration: dict[str, Any] | None = None,
+        execution_engine: Any = None,
+    ) -> dict[str, Any]:
+        rows = metrics["unexpected_rows_query.table"]
+        if len(rows) != 1:
+            return {"success": False, "result": {"observed_value": "no such measure"}}
+        (row,) = rows
+        return {
+            "success": not row["is_drift"],
+            "result": {
+                "observed_value": str(row["finding"]),
+                "details": {
+                    "distance": row["distance"],
+                    "is_enough_data": bool(row["is_enough_data"]),
+                },
+            },
+        }

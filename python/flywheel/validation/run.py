@@ -5,12 +5,14 @@ import functools
 import importlib
 import logging
 import os
+import secrets
 import shutil
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,7 @@ import duckdb
 
 from flywheel.errors import FlywheelError
 from flywheel.settings import Settings
-from flywheel.validation import words
+from flywheel.validation import history, schemas, words
 from flywheel.validation.docs import write_index
 from flywheel.validation.report import RuleResult, Skipped, ValidationReport
 from flywheel.validation.suites import GATES, SUITES, Rule, Suite, load_suites
@@ -34,6 +36,11 @@ Progress = Callable[[int, int, str], None]
 # SUMMARY keeps counts and a few examples; COMPLETE would copy every failing value to Python.
 EXAMPLES_KEPT = 5
 SHOWN = {"unexpected_rows_expectation": "unexpected_rows_shown"}
+DRIFT_QUERY = """
+select measure, finding, distance, is_enough_data, is_drift
+from {{batch}}
+where measure = '{measure}'
+"""
 RESULT_FORMAT = {"result_format": "SUMMARY", "partial_unexpected_count": EXAMPLES_KEPT}
 
 
@@ -44,29 +51,36 @@ def validate(
     *,
     raise_on_stop: bool = True,
     suites_folder: Path = SUITES,
+    keep_history: bool = True,
 ) -> ValidationReport:
     """Judge the warehouse's tables by the declared suites, and write the Data Docs.
 
-    The warehouse is opened read-only, and every expectation runs as SQL inside it.
+    Every expectation runs as SQL inside the warehouse, which is open read-only all the while. At
+    the end the results are added to `flywheel_state.validation_results`, all or none.
 
     Args:
         settings: names the warehouse; the home folder receives `great_expectations/` (results)
             and `data_docs/` (HTML, index.html first).
         gates: any of raw, behavior, training; each is one checkpoint.
         on_progress: called as (steps done, steps in all, what comes next).
-        raise_on_stop: False returns the report even when a gate is shut.
+        raise_on_stop: False returns the report even when a gate is shut, or the history lacks it.
         suites_folder: where the declared suites are.
+        keep_history: False only reads the warehouse.
 
     Returns:
         Every expectation's outcome, in the order of the suites' files.
 
     Raises:
         ValidationFailed: an expectation of severity stop fails (after the Data Docs are written).
-        FlywheelError: the warehouse or one of the tables is missing, or a suite is malformed.
+        FlywheelError: the warehouse or one of the tables is missing, a suite is malformed, or the
+            results cannot be kept because another process holds the warehouse.
     """
     started = time.monotonic()
+    run_at = datetime.now(UTC).replace(tzinfo=None)
     gates = tuple(dict.fromkeys(gates))
-    suites = load_suites(gates, suites_folder)
+    schema = schemas.target_schema(settings.project)
+    suites = load_suites(gates, suites_folder, schema=schema)
+    declared = load_suites(GATES, suites_folder, schema=schema)
     # Load, one step a gate, Data Docs.
     steps = len(gates) + 2
 
@@ -86,7 +100,7 @@ def validate(
 
             _hush_exit()
             with registered() as connection_string:
-                runner = _Runner(settings, connection_string, load_suites(GATES, suites_folder))
+                runner = _Runner(settings, connection_string, declared)
                 for position, gate in enumerate(gates):
                     tell(1 + position, f"{gate} gate")
                     judged = [
@@ -104,7 +118,14 @@ def validate(
         skipped=tuple(skipped),
         data_docs=data_docs,
         seconds=time.monotonic() - started,
+        run_id=f"{run_at:%Y%m%dT%H%M%S.%f}-{secrets.token_hex(2)}",
+        run_at=run_at,
     )
+    if keep_history:
+        try:
+            history.append(settings, report, suites)
+        except FlywheelError as error:
+            report = replace(report, history_error=str(error))
     if raise_on_stop:
         report.raise_for_stops()
     return report
@@ -219,7 +240,7 @@ def _make_suite(suite: Suite) -> Any:
     for position, rule in enumerate(suite.rules):
         configuration = ExpectationConfiguration(
             type=SHOWN.get(rule.type, rule.type),
-            kwargs=dict(rule.kwargs),
+            kwargs=_kwargs(suite, rule),
             meta={"position": position, "reason": rule.reason},
             description=f"{_headline(rule)}. {rule.reason}.",
             severity="critical" if rule.severity == "stop" else "warning",
@@ -234,6 +255,18 @@ def _make_suite(suite: Suite) -> Any:
     return gx.ExpectationSuite(
         name=suite.name, expectations=expectations, meta={"description": suite.description}
     )
+
+
+def _kwargs(suite: Suite, rule: Rule) -> dict[str, Any]:
+    if rule.type != "expect_no_drift":
+        return dict(rule.kwargs)
+    measure = str(rule.kwargs.get("measure"))
+    if set(rule.kwargs) != {"measure"} or not measure.isidentifier():
+        raise FlywheelError(
+            f"{suite.path}: expectation {rule.type} takes one argument, measure, a name of "
+            "int_drift_measures; mend its kwargs."
+        )
+    return {"unexpected_rows_query": DRIFT_QUERY.format(measure=measure)}
 
 
 def _headline(rule: Rule) -> str:
@@ -256,6 +289,11 @@ def _judge(suite: Suite, outcomes: "Iterable[ExpectationValidationResult]") -> I
             success=bool(outcome.success),
             reason=rule.reason,
             error=words.error(outcome.exception_info),
+            expectation_id=rule.id,
+            observed_value=words.observed_value(outcome.result),
+            unexpected_count=words.unexpected_count(outcome.result),
+            summary=words.observed(outcome.result, examples=False),
+            is_enough_data=(outcome.result.get("details") or {}).get("is_enough_data", True),
         )
 
 
@@ -282,7 +320,7 @@ def _empty_for_a_reason(
     for suite in suites:
         if suite.empty_when is None:
             continue
-        table = f'"{suite.schema}"."{suite.table}"'
+        table = f"{schemas.quote(suite.schema)}.{schemas.quote(suite.table)}"
         if connection.execute(f"select 1 from {table} limit 1").fetchone() is not None:
             continue
         try:

@@ -1,9 +1,10 @@
-"""Expectation suites as declared data: one YAML file per table, one folder per gate.
+"""Expectation suites as declared data: one YAML file per table.
 
-A file reads
+A file is named after its table and reads
 
     table: fct_searches
-    schema: main
+    gate: behavior                # raw, behavior or training
+    schema: <schema>              # the target's own; or <schema>_intermediate
     description: One row per search shown to a user.
     may_be_empty:                 # optional
       when: select ...            # one boolean; true: an empty table is skipped, not judged
@@ -14,10 +15,13 @@ A file reads
         severity: stop            # stop or warn
         reason: What goes wrong downstream if this does not hold.
 
-`type` and `kwargs` are Great Expectations' own. An `unexpected_rows_expectation` names the
-columns its query judges under `columns`, so that a message can name them too.
+`type` and `kwargs` are Great Expectations' own, and `expect_no_drift` with the measure's name. An
+`unexpected_rows_expectation` names the columns its query judges under `columns`, so that a message
+can name them too. Queries write `{batch}` for the table, and `<schema>.` before others.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,12 +30,13 @@ from typing import Any
 import yaml
 
 from flywheel.errors import FlywheelError
+from flywheel.validation import schemas
 
 GATES = ("raw", "behavior", "training")
 SEVERITIES = ("stop", "warn")
 SUITES = Path(__file__).parent / "suites"
 
-_SUITE_KEYS = {"table", "schema", "description", "may_be_empty", "expectations"}
+_SUITE_KEYS = {"table", "gate", "schema", "description", "may_be_empty", "expectations"}
 _RULE_KEYS = {"type", "kwargs", "severity", "reason", "columns"}
 
 
@@ -40,6 +45,7 @@ class Rule:
     """One expectation about one table.
 
     Attributes:
+        id: the same until table, type, columns or arguments change; not the target's schema.
         type: Great Expectations' name of the expectation.
         kwargs: its arguments.
         severity: `stop` (the gate fails) or `warn` (the report says so).
@@ -47,6 +53,7 @@ class Rule:
         columns: the columns it judges; empty when it judges the table.
     """
 
+    id: str
     type: str
     kwargs: dict[str, Any]
     severity: str
@@ -56,7 +63,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Suite:
-    """All rules of one gate about one table.
+    """All rules about one table.
 
     Attributes:
         gate: raw, behavior or training.
@@ -84,58 +91,90 @@ class Suite:
         return f"{self.gate}.{self.table}"
 
 
-def load_suites(gates: Iterable[str] = GATES, folder: Path = SUITES) -> list[Suite]:
-    """Read the declared suites of some gates, by gate and then file name.
+def load_suites(
+    gates: Iterable[str] = GATES, folder: Path = SUITES, *, schema: str = schemas.DEFAULT
+) -> list[Suite]:
+    """Read the declared suites of some gates, by gate and then table.
+
+    Args:
+        gates: any of raw, behavior, training.
+        folder: holds one file per table.
+        schema: what `<schema>` stands for.
 
     Raises:
         FlywheelError: an unknown gate, or a file that does not follow the format.
     """
-    suites = []
+    gates = tuple(gates)
     for gate in gates:
         if gate not in GATES:
             raise FlywheelError(f"There is no gate named {gate!r}; use {', '.join(GATES)}.")
-        suites += [_read_suite(gate, path) for path in sorted((folder / gate).glob("*.yml"))]
-    return suites
+    suites = [_read_suite(path, schema) for path in sorted(folder.glob("*.yml"))]
+    return [suite for gate in gates for suite in suites if suite.gate == gate]
 
 
-def _read_suite(gate: str, path: Path) -> Suite:
+def _read_suite(path: Path, schema: str) -> Suite:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise FlywheelError(f"{path} is not valid YAML ({_one_line(error)}); mend it.") from error
     if not isinstance(content, dict):
-        raise FlywheelError(f"{path} must be a mapping with `table` and `expectations`.")
-    _check_keys(path, "the suite", content, _SUITE_KEYS, {"table", "schema", "expectations"})
+        raise FlywheelError(f"{path} must be a mapping with `table`, `gate` and `expectations`.")
+    required = {"table", "gate", "schema", "expectations"}
+    _check_keys(path, "the suite", content, _SUITE_KEYS, required)
+    if content["table"] != path.stem:
+        raise FlywheelError(f"{path} is about {content['table']}; name the file after its table.")
+    if content["gate"] not in GATES:
+        raise FlywheelError(f"{path} has gate {content['gate']!r}; use {', '.join(GATES)}.")
     empty = content.get("may_be_empty") or {}
     if empty:
         _check_keys(path, "may_be_empty", empty, {"when", "reason"}, {"when", "reason"})
+    rules = tuple(_read_rule(path, rule, schema) for rule in content["expectations"])
+    twice = {rule.id for rule in rules if [each.id for each in rules].count(rule.id) > 1}
+    for rule in rules:
+        if rule.id in twice:
+            raise FlywheelError(f"{path}: expectation {rule.type} stands twice; remove one.")
     return Suite(
-        gate=gate,
+        gate=content["gate"],
         table=content["table"],
-        schema=content["schema"],
+        schema=schemas.resolve_name(content["schema"], schema),
         description=" ".join(str(content.get("description", "")).split()),
-        rules=tuple(_read_rule(path, rule) for rule in content["expectations"]),
-        empty_when=empty.get("when"),
+        rules=rules,
+        empty_when=schemas.resolve_sql(empty["when"], schema) if empty else None,
         empty_reason=empty.get("reason"),
         path=path,
     )
 
 
-def _read_rule(path: Path, content: dict[str, Any]) -> Rule:
+def _read_rule(path: Path, content: dict[str, Any], schema: str) -> Rule:
     label = f"expectation {content.get('type', '(no type)')}"
     _check_keys(path, label, content, _RULE_KEYS, {"type", "severity", "reason"})
     if content["severity"] not in SEVERITIES:
         raise FlywheelError(
             f"{path}: {label} has severity {content['severity']!r}; use stop or warn."
         )
-    kwargs = content.get("kwargs") or {}
+    kwargs = dict(content.get("kwargs") or {})
+    columns = tuple(content.get("columns") or _columns(kwargs))
+    # Before the schema is filled in, so that the same rule has one id in every target.
+    identity = _identity(path.stem, content["type"], columns, kwargs)
+    if "unexpected_rows_query" in kwargs:
+        kwargs["unexpected_rows_query"] = schemas.resolve_sql(
+            kwargs["unexpected_rows_query"], schema
+        )
     return Rule(
+        id=identity,
         type=content["type"],
         kwargs=kwargs,
         severity=content["severity"],
         reason=" ".join(str(content["reason"]).split()).rstrip("."),
-        columns=tuple(content.get("columns") or _columns(kwargs)),
+        columns=columns,
     )
+
+
+def _identity(table: str, kind: str, columns: tuple[str, ...], kwargs: dict[str, Any]) -> str:
+    """Twelve hexadecimal digits; how a query is laid out does not matter."""
+    plain = {k: " ".join(v.split()) if isinstance(v, str) else v for k, v in kwargs.items()}
+    text = json.dumps([table, kind, columns, plain], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _columns(kwargs: dict[str, Any]) -> list[str]:

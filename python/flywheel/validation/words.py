@@ -37,6 +37,8 @@ def expected(kind: str, kwargs: Mapping[str, Any]) -> str:
     elif kind == "expect_column_pair_values_a_to_be_greater_than_b":
         sign = ">=" if kwargs.get("or_equal") else ">"
         phrase = f"{kwargs['column_A']} {sign} {kwargs['column_B']}"
+    elif kind == "expect_no_drift":
+        phrase = f"no drift of {str(kwargs.get('measure')).replace('_', ' ')}"
     else:
         phrase = json.dumps(dict(kwargs), default=str)
     if kwargs.get("mostly", 1) != 1:
@@ -44,25 +46,59 @@ def expected(kind: str, kwargs: Mapping[str, Any]) -> str:
     return phrase
 
 
-def observed(result: Mapping[str, Any]) -> str:
+def observed(result: Mapping[str, Any], *, examples: bool = True) -> str:
     """Say what Great Expectations met.
 
     Args:
         result: the `result` of one of its validation results.
+        examples: False leaves out the values of rows, which may be somebody's.
     """
+    shown = _examples if examples else _no_examples
     if "unexpected_count" in result:
         bad, total = result["unexpected_count"], result.get("element_count") or 0
         if not bad:
             return f"none of {_number(total)} rows"
-        share = f" ({100 * bad / total:.2g} %)" if total else ""
-        return f"{_number(bad)} of {_number(total)} rows{share}" + _examples(
+        percent = 100 * bad / total if total else 0.0
+        share = f" ({percent:{'.0f' if percent >= 10 else '.2g'}} %)" if total else ""
+        return f"{_number(bad)} of {_number(total)} rows{share}" + shown(
             result.get("partial_unexpected_list") or []
         )
     value = result.get("observed_value")
     rows = (result.get("details") or {}).get("unexpected_rows")
     if rows is not None:
-        return f"{_number(value)} row{'' if value == 1 else 's'}" + _examples(rows)
+        return f"{_number(value)} row{'' if value == 1 else 's'}" + shown(rows)
+    if "distance" in (result.get("details") or {}):
+        return str(value)
+    if not examples and not isinstance(value, int | float | None):
+        return "(not kept)"
     return _number(value)
+
+
+def observed_value(result: Mapping[str, Any]) -> float | None:
+    """The number that was met, or None: a mean, a sum, a count of rows, a drift's distance.
+
+    Args:
+        result: the `result` of one of Great Expectations' validation results.
+    """
+    details = result.get("details") or {}
+    value = details["distance"] if "distance" in details else result.get("observed_value")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def unexpected_count(result: Mapping[str, Any]) -> int | None:
+    """Rows that break the expectation, or None where it is not about rows.
+
+    Args:
+        result: the `result` of one of Great Expectations' validation results.
+    """
+    if "unexpected_count" in result:
+        # An empty table has no count, and nothing in it is unexpected.
+        return int(result["unexpected_count"] or 0)
+    if "unexpected_rows" in (result.get("details") or {}):
+        return int(result["observed_value"])
+    return None
 
 
 def error(info: Mapping[str, Any] | None) -> str | None:
@@ -108,6 +144,10 @@ def _number(value: Any) -> str:
             return f"{int(value):,}"
         return f"{value:.4g}"
     return short(value)
+
+
+def _no_examples(values: list[Any]) -> str:
+    return ""
 
 
 def _examples(values: list[Any]) -> str:

@@ -1,0 +1,449 @@
+"""`make bench-bots`: how well bots are told from people, kind by kind, in worlds set aside for it.
+
+Thresholds were chosen in the worlds of `TRAINING_SEEDS` (`--training` shows the signals there), and
+are judged in those of `TEST_SEEDS`. The unit is a visitor's day, as it is of the rules.
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import numpy.typing as npt
+
+from flywheel import variables
+from flywheel.dbt import run_dbt
+from flywheel.errors import FlywheelError
+from flywheel.settings import Settings, load_settings
+from flywheel.terminal import Terminal
+from flywheel.warehouse import connect
+
+TRAINING_SEEDS = tuple(range(101, 107))
+TEST_SEEDS = tuple(range(201, 213))
+# Shops where people seldom click, as where the page itself answers them.
+SPARSE_SEEDS = tuple(range(301, 307))
+SPARSE_WORLD = {"attraction": 0.15}
+DAYS = 14
+# Many more robots and big days than a shop has, for narrower intervals; the days are like any.
+TRAFFIC = {"searches_per_day": 800, "bot_share": 0.45, "hard_share": 0.5}
+Z = 1.959963984540054  # 95 %
+MARK = "<!-- written by make bench-bots -->"
+
+# A row a visitor's day; hard days are the big ones of people who have such days.
+VISITOR_DAYS = """
+    with reasons as (
+        select user_id, activity_date, list(bot_reason order by bot_reason) as reasons
+        from {intermediate}.int_visitor_days__bot_verdicts
+        group by user_id, activity_date
+    )
+    select
+        case
+            when truth.persona = 'power_user' and signals.n_searches < 60 then 'ordinary'
+            when truth.persona = 'refinder' and signals.n_text_searches < 6 then 'ordinary'
+            else truth.persona
+        end as persona,
+        truth.is_bot,
+        signals.*,
+        coalesce(reasons.reasons, []) as reasons
+    from {intermediate}.int_visitor_days__bot_signals as signals
+    inner join read_parquet(?) as truth on signals.user_id = truth.client_id
+    left join reasons
+        on
+            signals.user_id = reasons.user_id
+            and signals.activity_date = reasons.activity_date
+    order by signals.user_id, signals.activity_date
+"""
+
+
+def interval(hits: npt.ArrayLike, trials: npt.ArrayLike) -> tuple[float, float, float]:
+    """A share with its 95 % interval, where trials come in clusters.
+
+    Wilson's interval at the effective number of trials: trials over the design effect of the
+    clusters (Kish 1965); with nothing but hits or misses, the number of clusters.
+
+    Args:
+        hits: (C,) hits of each cluster, here of a visitor's days.
+        trials: (C,) trials of each cluster, 1 or more.
+
+    Returns:
+        The share, and the interval's ends; NaN without a trial.
+    """
+    hits, trials = np.asarray(hits, dtype=float), np.asarray(trials, dtype=float)
+    n, clusters = trials.sum(), len(trials)
+    if n == 0:
+        return (float("nan"),) * 3
+    share = hits.sum() / n
+    effective = float(clusters)
+    if 0.0 < share < 1.0 and clusters > 1:
+        between = clusters / (clusters - 1) * ((hits - share * trials) ** 2).sum() / n**2
+        effective = n / max(1.0, between / (share * (1 - share) / n))
+    spread = Z * np.sqrt(share * (1 - share) / effective + Z**2 / (4 * effective**2))
+    middle, scale = share + Z**2 / (2 * effective), 1 + Z**2 / effective
+    return (
+        float(share),
+        float(max(0.0, (middle - spread) / scale)),
+        float(min(1.0, (middle + spread) / scale)),
+    )
+
+
+def judged_days(
+    folder: Path,
+    seeds: Sequence[int],
+    *,
+    days: int,
+    traffic: Mapping[str, Any] = TRAFFIC,
+    world: Mapping[str, Any] | None = None,
+) -> list[dict[str, Any]]:
+    """Simulate a world a seed, run the project's own models on all of it, and add the truth.
+
+    Args:
+        folder: for log and warehouse.
+        seeds: of worlds and traffic.
+        days: of each world.
+        traffic: further arguments of `simulate`.
+        world: further arguments of `World`.
+
+    Returns:
+        A row a visitor's day: `persona`, `is_bot`, the signals, `reasons`.
+    """
+    from flywheel.simulator import World, simulate
+
+    log = folder / "log"
+    log.mkdir(parents=True, exist_ok=True)
+    for seed in seeds:
+        written = simulate(
+            World(seed=seed, **(world or {})),
+            out_dir=folder / "one",
+            truth_dir=folder / "truth" / str(seed),
+            days=days,
+            seed=seed,
+            **traffic,
+        )
+        for file in written.files:
+            file.rename(log / f"{seed}_{file.name}")
+    settings = Settings(load_settings().project, folder / "home", folder / "home" / "w.duckdb")
+    settings.home.mkdir(parents=True)
+    given = variables.for_log(str(log), "ubi", None)
+    run_dbt(
+        settings,
+        "build",
+        variables=given,
+        select=["+int_visitor_days__bot_verdicts"],
+        exclude=["resource_type:test", "resource_type:unit_test"],
+    )
+    with connect(settings) as connection:
+        (schema,) = connection.execute(
+            "select table_schema from information_schema.tables "
+            "where table_name = 'int_visitor_days__bot_signals'"
+        ).fetchone()
+        query = connection.execute(
+            VISITOR_DAYS.format(intermediate=schema),
+            [f"{folder}/truth/*/visitors.parquet"],
+        )
+        names = [column[0] for column in query.description]
+        return [dict(zip(names, row, strict=True)) for row in query.fetchall()]
+
+
+def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Recall and precision by kind of bot, false positives by kind of human, and by rule.
+
+    A kind's precision: of the flagged days of that kind and of all people, the share of the
+    kind's. Its interval clusters by visitor, as all of them do.
+    """
+    from flywheel.simulator import BOT_KINDS, PERSONAS
+
+    def share(chosen: Sequence[Mapping[str, Any]], is_hit: Any) -> dict[str, float]:
+        hits: dict[str, int] = {}
+        trials: dict[str, int] = {}
+        for row in chosen:
+            hits[row["user_id"]] = hits.get(row["user_id"], 0) + bool(is_hit(row))
+            trials[row["user_id"]] = trials.get(row["user_id"], 0) + 1
+        value, low, high = interval(list(hits.values()), list(trials.values()))
+        return {"share": value, "ci_low": low, "ci_high": high}
+
+    def flagged(row: Mapping[str, Any]) -> bool:
+        return bool(row["reasons"])
+
+    of_people = [row for row in rows if not row["is_bot"]]
+    false = [row for row in of_people if flagged(row)]
+    bots, people, rules = {}, {}, {}
+    for kind in BOT_KINDS:
+        mine = [row for row in rows if row["persona"] == kind]
+        caught = [row for row in mine if flagged(row)]
+        reasons = [reason for row in mine for reason in row["reasons"]]
+        common = sorted(set(reasons), key=lambda reason: (-reasons.count(reason), reason))
+        searches = sum(row["n_searches"] for row in mine)
+        bots[kind] = {
+            "n_days": len(mine),
+            "n_flagged": len(caught),
+            "n_searches": searches,
+            "search_recall": sum(row["n_searches"] for row in caught) / max(1, searches),
+            "recall": share(mine, flagged),
+            "precision": share([*caught, *false], lambda row: row["is_bot"]),
+            "reasons": common[:3],
+        }
+    for persona in PERSONAS:
+        mine = [row for row in of_people if row["persona"] == persona]
+        people[persona] = {
+            "n_days": len(mine),
+            "n_flagged": sum(map(flagged, mine)),
+            "false_positives": share(mine, flagged),
+            "reasons": sorted({reason for row in mine for reason in row["reasons"]}),
+        }
+    for rule in sorted({reason for row in rows for reason in row["reasons"]}):
+        mine = [row for row in rows if rule in row["reasons"]]
+        rules[rule] = {
+            "n_days": len(mine),
+            "n_alone": sum(len(row["reasons"]) == 1 for row in mine),
+            "n_people": sum(not row["is_bot"] for row in mine),
+        }
+    caught = [row for row in rows if flagged(row)]
+    hard = [row for row in of_people if row["persona"] != "ordinary"]
+    searches = sum(row["n_searches"] for row in of_people)
+    return {
+        "clicked_share": sum(row["n_clicked_searches"] for row in of_people) / max(1, searches),
+        "bots": bots,
+        "people": people,
+        "rules": rules,
+        "all": {
+            "precision": share(caught, lambda row: row["is_bot"]),
+            "recall": share([row for row in rows if row["is_bot"]], flagged),
+            "hard_false_positives": share(hard, flagged),
+            "false_positives": share(of_people, flagged),
+        },
+    }
+
+
+def extremes(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """What the thresholds are chosen from: people's extremes of each signal, and bots' middle.
+
+    Returns:
+        By signal: `people` (most extreme day), `people_999` (one day in a thousand), `bots`
+        (median of the kind it is aimed at).
+    """
+
+    def clicked(row: Mapping[str, Any]) -> float:
+        return row["n_clicked_searches"] / row["n_searches"]
+
+    # signal: value, days on which the rule looks at it, whether bots have less, the kind aimed at
+    table: dict[str, tuple[Any, Any, bool, str]] = {
+        "n_searches": (lambda r: r["n_searches"], lambda r: True, False, "monitor"),
+        "max_events_per_minute": (
+            lambda r: r["max_events_per_minute"],
+            lambda r: True,
+            False,
+            "rapid_clicker",
+        ),
+        "n_active_hours": (lambda r: r["n_active_hours"], lambda r: True, False, "slow_regular"),
+        "gap_variation": (
+            lambda r: r["gap_variation"],
+            lambda r: r["n_searches"] >= 10 and r["gap_variation"] is not None,
+            True,
+            "slow_regular",
+        ),
+        "distinct_query_share": (
+            lambda r: r["n_distinct_queries"] / r["n_text_searches"],
+            lambda r: r["n_text_searches"] >= 20,
+            True,
+            "monitor",
+        ),
+        "n_searches_without_click": (
+            lambda r: r["n_searches"],
+            lambda r: r["n_clicks"] == 0,
+            False,
+            "headless",
+        ),
+        "clicked_share_of_50": (clicked, lambda r: r["n_searches"] >= 50, True, "headless"),
+        "n_deep_searches": (lambda r: r["n_deep_searches"], lambda r: True, False, "scraper"),
+        "clicked_share_of_5_deep": (
+            clicked,
+            lambda r: r["n_deep_searches"] >= 5,
+            True,
+            "scraper",
+        ),
+        "median_click_gap_seconds_of_6": (
+            lambda r: r["median_click_gap_seconds"],
+            lambda r: r["n_visits"] >= 6 and r["median_click_gap_seconds"] is not None,
+            True,
+            "rapid_clicker",
+        ),
+        "n_top_document_visits": (
+            lambda r: r["n_top_document_visits"],
+            lambda r: r["n_top_document_visits"] >= 0.4 * r["n_visits"],
+            False,
+            "click_farm",
+        ),
+        "top_document_dwell_seconds_of_6": (
+            lambda r: r["top_document_dwell_seconds"],
+            lambda r: (
+                r["n_top_document_visits"] >= max(6, 0.4 * r["n_visits"])
+                and r["top_document_dwell_seconds"] is not None
+            ),
+            True,
+            "click_farm",
+        ),
+    }
+    found = {}
+    for name, (value, counts, is_low, kind) in table.items():
+        people = [value(r) for r in rows if not r["is_bot"] and counts(r)]
+        robots = [value(r) for r in rows if r["persona"] == kind and counts(r)]
+        quantiles = [0.0, 0.001] if is_low else [1.0, 0.999]
+        worst, rare = np.quantile(people, quantiles).tolist() if people else (None, None)
+        found[name] = {
+            "people_days": len(people),
+            "people": worst,
+            "people_999": rare,
+            "bots": float(np.median(robots)) if robots else None,
+            "kind": kind,
+        }
+    return found
+
+
+def _people_lines(found: Mapping[str, Any], cell: Callable[[Any], str]) -> list[str]:
+    lines = [
+        f"| kind of human, {100 * found['clicked_share']:.0f} % of searches clicked "
+        "| days | flagged | false positives (95 % interval) |",
+        "|---|--:|--:|--:|",
+    ]
+    for persona, row in found["people"].items():
+        lines.append(
+            f"| {persona.replace('_', ' ')} | {row['n_days']:,} | {row['n_flagged']:,} "
+            f"| {cell(row['false_positives'])} |"
+        )
+    hard = [row for name, row in found["people"].items() if name != "ordinary"]
+    lines.append(
+        f"| **all but ordinary** | {sum(r['n_days'] for r in hard):,} "
+        f"| {sum(r['n_flagged'] for r in hard):,} | {cell(found['all']['hard_false_positives'])} |"
+    )
+    return lines
+
+
+def markdown(found: Mapping[str, Any]) -> str:
+    """The tables of docs/bots.md."""
+
+    def cell(value: Mapping[str, float]) -> str:
+        return (
+            f"{100 * value['share']:.1f} % ({100 * value['ci_low']:.1f} to "
+            f"{100 * value['ci_high']:.1f})"
+        )
+
+    lines = [
+        "| kind of bot | days | recall (95 % interval) | precision (95 % interval) "
+        "| of its searches | most often by |",
+        "|---|--:|--:|--:|--:|---|",
+    ]
+    for kind, row in found["bots"].items():
+        reasons = ", ".join(f"`{reason}`" for reason in row["reasons"])
+        lines.append(
+            f"| {kind.replace('_', ' ')} | {row['n_days']:,} | {cell(row['recall'])} "
+            f"| {cell(row['precision'])} | {100 * row['search_recall']:.0f} % | {reasons} |"
+        )
+    total = found["all"]
+    lines += [
+        f"| **all** | {sum(r['n_days'] for r in found['bots'].values()):,} "
+        f"| {cell(total['recall'])} | {cell(total['precision'])} | | |",
+        "",
+        *_people_lines(found, cell),
+        "",
+        *_people_lines(found["sparse"], cell),
+        "",
+        "| rule | days flagged | by this rule alone | of people |",
+        "|---|--:|--:|--:|",
+    ]
+    for rule, row in found["rules"].items():
+        lines.append(f"| `{rule}` | {row['n_days']:,} | {row['n_alone']:,} | {row['n_people']:,} |")
+    lines += [
+        "",
+        "| signal, in the training worlds | days of people | most extreme | one day in 1,000 "
+        "| median of |",
+        "|---|--:|--:|--:|---|",
+    ]
+    for name, row in found["training"].items():
+        numbers = [
+            "" if row[key] is None else f"{row[key]:.4g}"
+            for key in ("people", "people_999", "bots")
+        ]
+        lines.append(
+            f"| {name.replace('_', ' ')} | {row['people_days']:,} | {numbers[0]} | {numbers[1]} "
+            f"| {row['kind'].replace('_', ' ')}: {numbers[2]} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def write_page(page: Path, found: Mapping[str, Any]) -> None:
+    """Put the tables between the marks of the page.
+
+    Raises:
+        FlywheelError: the page has not exactly two marks.
+    """
+    parts = page.read_text(encoding="utf-8").split(MARK)
+    if len(parts) != 3:
+        raise FlywheelError(f"{page} must hold the line {MARK} twice, around the tables; add it.")
+    parts[1] = f"\n\n{markdown(found)}\n"
+    page.write_text(MARK.join(parts), encoding="utf-8")
+
+
+def _show(found: Mapping[str, Any], terminal: Terminal) -> None:
+    for block in markdown(found).split("\n\n"):
+        head, _, *body = block.strip().splitlines()
+        cells = [
+            [c.strip(" *").replace("`", "") for c in line.strip("|").split("|")]
+            for line in (head, *body)
+        ]
+        columns = [(name, "left" if i == 0 else "right") for i, name in enumerate(cells[0])]
+        terminal.line()
+        terminal.table("", columns, cells[1:])
+
+
+@click.command()
+@click.option("--worlds", default=len(TEST_SEEDS), show_default=True, help="Test worlds, of 12.")
+@click.option("--days", default=DAYS, show_default=True, help="Days of each world.")
+@click.option("--write", is_flag=True, help="Put the tables into docs/bots.md and docs/bots.json.")
+def main(worlds: int, days: int, write: bool) -> None:
+    """Measure precision and recall of the bot rules by kind, in simulated worlds."""
+    terminal = Terminal()
+    folder = Path(tempfile.mkdtemp(prefix="flywheel-bots-"))
+    try:
+        with terminal.step("Training worlds") as step:
+            rows = judged_days(folder / "training", TRAINING_SEEDS[:worlds], days=days)
+            training = extremes(rows)
+            step.result = f"{len(rows):,} visitor days"
+        with terminal.step("Test worlds") as step:
+            rows = judged_days(folder / "test", TEST_SEEDS[:worlds], days=days)
+            step.result = f"{len(rows):,} visitor days"
+        with terminal.step("Sparse worlds") as step:
+            sparse = judged_days(
+                folder / "sparse", SPARSE_SEEDS[:worlds], days=days, world=SPARSE_WORLD
+            )
+            step.result = f"{len(sparse):,} visitor days"
+        found = {
+            **summarise(rows),
+            "sparse": summarise(sparse),
+            "training": training,
+            "worlds": {
+                "training": list(TRAINING_SEEDS[:worlds]),
+                "test": list(TEST_SEEDS[:worlds]),
+                "sparse": list(SPARSE_SEEDS[:worlds]),
+                "sparse_world": SPARSE_WORLD,
+                "days": days,
+                **TRAFFIC,
+            },
+        }
+        _show(found, terminal)
+        if write:
+            docs = load_settings().project / "docs"
+            write_page(docs / "bots.md", found)
+            text = json.dumps(found, indent=2) + "\n"
+            (docs / "bots.json").write_text(text, encoding="utf-8")
+    except FlywheelError as error:
+        raise SystemExit(f"flywheel: {error}") from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

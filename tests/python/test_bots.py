@@ -1,0 +1,219 @@
+"""The bot rules against simulated bots and people, and the parts of that measurement."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from scipy import stats
+
+from flywheel import bench_bots
+from flywheel.errors import FlywheelError
+from flywheel.simulator import BOT_KINDS, PERSONAS
+from flywheel.simulator.words import (
+    CRAWLER_AGENTS,
+    DESKTOP_AGENTS,
+    MOBILE_AGENTS,
+    UNLISTED_CRAWLER_AGENTS,
+    UNUSUAL_PHONE_AGENTS,
+)
+from sql_project import PROJECT, SqlProject
+
+# The chance that any one of a handful of true statements fails is below one in ten thousand.
+MAX_Z = 4.5
+SEEDS = (401, 402)
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """Visitors' days of worlds that the tables have not seen, through the project's models."""
+    return bench_bots.judged_days(tmp_path_factory.mktemp("bots"), SEEDS, days=7)
+
+
+@pytest.fixture(scope="module")
+def documented() -> dict[str, Any]:
+    return json.loads((PROJECT / "docs" / "bots.json").read_text("utf-8"))
+
+
+def _allowed(one: dict[str, float], other: dict[str, float]) -> float:
+    """How far apart two measured shares may lie, from their intervals (Newcombe 1998)."""
+    low, high = sorted((one, other), key=lambda value: value["share"])
+    up, down = low["ci_high"] - low["share"], high["share"] - high["ci_low"]
+    return MAX_Z / bench_bots.Z * (up**2 + down**2) ** 0.5
+
+
+def test_recall_by_kind_is_as_documented(
+    rows: list[dict[str, Any]], documented: dict[str, Any]
+) -> None:
+    found = bench_bots.summarise(rows)["bots"]
+    assert set(found) == set(documented["bots"]) == set(BOT_KINDS)
+    for kind, row in found.items():
+        said = documented["bots"][kind]["recall"]
+        assert row["n_days"] >= 8, kind
+        apart = abs(row["recall"]["share"] - said["share"])
+        assert apart <= _allowed(row["recall"], said), kind
+        assert said["share"] > 0.5, kind
+
+
+def test_people_are_left_alone_however_odd(
+    rows: list[dict[str, Any]], documented: dict[str, Any]
+) -> None:
+    people = [row for row in rows if not row["is_bot"]]
+    assert {row["persona"] for row in people} == set(PERSONAS)
+    assert sum(row["persona"] == "power_user" for row in people) >= 20
+    flagged = [row for row in people if row["reasons"]]
+    # One day in a thousand at most, in these worlds and in the documented ones.
+    assert len(flagged) <= stats.binom.ppf(1 - 1e-4, len(people), 1e-3), flagged
+    hard = [row for row in people if row["persona"] != "ordinary"]
+    flagged = [row for row in hard if row["reasons"]]
+    assert len(flagged) <= stats.binom.ppf(1 - 1e-4, len(hard), 2e-3), flagged
+    assert bench_bots.summarise(rows)["all"]["precision"]["share"] > 0.98
+    for persona, row in documented["people"].items():
+        assert row["false_positives"]["share"] < 0.01, persona
+    assert documented["all"]["hard_false_positives"]["ci_high"] < 0.01
+    assert documented["all"]["precision"]["ci_low"] > 0.99
+
+
+def test_every_rule_earns_its_place(rows: list[dict[str, Any]], documented: dict[str, Any]) -> None:
+    rules = SqlProject().macro("bot_rules")
+    assert set(documented["rules"]) <= set(rules)
+    # One that catches nobody in a shop of bots guards against others (searches_per_day).
+    assert set(rules) - set(documented["rules"]) <= {"searches_per_day"}
+    assert {reason for row in rows for reason in row["reasons"]} <= set(rules)
+    for row in rows:
+        assert row["reasons"] == sorted(set(row["reasons"]))
+
+
+def test_power_users_would_be_taken_for_bots_by_volume_alone(rows: list[dict[str, Any]]) -> None:
+    """The hard people are hard: simpler rules would flag them."""
+    power = [row for row in rows if row["persona"] == "power_user"]
+    assert all(row["n_searches"] > 50 for row in power)
+    by_persona = {
+        persona: [row for row in rows if row["persona"] == persona] for persona in PERSONAS
+    }
+    # By every click sent, half of a double clicker's clicks come within a second.
+    assert any(
+        row["n_clicks"] >= 1.7 * row["n_visits"] >= 10 for row in by_persona["double_clicker"]
+    )
+    assert any(
+        row["n_text_searches"] >= 6 and row["n_distinct_queries"] == 1
+        for row in by_persona["refinder"]
+    )
+
+
+def test_documented_tables_are_those_of_the_page(documented: dict[str, Any]) -> None:
+    page = (PROJECT / "docs" / "bots.md").read_text("utf-8")
+    assert page.split(bench_bots.MARK)[1].strip() == bench_bots.markdown(documented).strip()
+    assert set(documented["worlds"]["training"]).isdisjoint(documented["worlds"]["test"])
+    assert set(SEEDS).isdisjoint(documented["worlds"]["test"])
+
+
+# User agents, by the model itself and the whole list.
+
+
+@pytest.fixture(scope="module")
+def verdicts() -> dict[str, bool]:
+    connection = duckdb.connect()
+    connection.execute("create table int_log_searches (user_agent varchar)")
+    connection.execute("create table int_log_events (user_agent varchar)")
+    connection.execute(
+        "create table bot_user_agent_patterns (pattern varchar, literal varchar, tags varchar)"
+    )
+    with (PROJECT / "seeds" / "bot_user_agent_patterns.csv").open(encoding="utf-8") as file:
+        connection.executemany(
+            "insert into bot_user_agent_patterns values (?, ?, ?)",
+            [(r["pattern"], r["literal"] or None, r["tags"]) for r in csv.DictReader(file)],
+        )
+    agents = {
+        *CRAWLER_AGENTS,
+        *UNLISTED_CRAWLER_AGENTS,
+        *DESKTOP_AGENTS,
+        *MOBILE_AGENTS,
+        *UNUSUAL_PHONE_AGENTS,
+    }
+    connection.executemany("insert into int_log_searches values (?)", [(a,) for a in agents])
+    connection.execute("insert into int_log_events values (null)")
+    SqlProject().build(connection, "int_user_agents__classified")
+    return dict(
+        connection.execute(
+            "select user_agent, is_bot_user_agent from int_user_agents__classified"
+        ).fetchall()
+    )
+
+
+@pytest.mark.parametrize("agent", [*DESKTOP_AGENTS, *MOBILE_AGENTS, *UNUSUAL_PHONE_AGENTS])
+def test_no_persons_agent_is_a_robots(verdicts: dict[str, bool], agent: str) -> None:
+    assert verdicts[agent] is False
+
+
+def test_honest_crawlers_are_known_by_name_or_address(verdicts: dict[str, bool]) -> None:
+    assert all(verdicts[agent] for agent in CRAWLER_AGENTS)
+    assert [a for a in UNLISTED_CRAWLER_AGENTS if not verdicts[a]] == ["acme-sync 0.3"]
+    assert None not in verdicts
+
+
+def test_patterns_stay_text() -> None:
+    project = SqlProject()
+    with duckdb.connect() as connection:
+
+        def matches(text: str, patterns: list[str]) -> bool:
+            condition = project.macro("matches_any_pattern", "$1", patterns)
+            return connection.execute(f"select {condition}", [text] if patterns else []).fetchone()[
+                0
+            ]
+
+        assert matches("it's a bot", ["x", "it's"])
+        assert not matches("its a bot", ["x", "it's"])
+        assert not matches("x", ["' or true or '"])
+        assert matches("shop bot", ["^shop", "y"])
+        assert matches("anything", []) is False
+
+
+# The arithmetic of the intervals.
+
+
+@pytest.mark.parametrize(("hits", "n"), [(0, 30), (7, 30), (30, 30), (1, 500)])
+def test_interval_of_single_trials_is_wilsons(hits: int, n: int) -> None:
+    share, low, high = bench_bots.interval([1] * hits + [0] * (n - hits), [1] * n)
+    wanted = stats.binomtest(hits, n).proportion_ci(0.95, method="wilson")
+    assert share == hits / n
+    # The between-cluster variance has n - 1 in it, Wilson's has n.
+    assert low == pytest.approx(wanted.low, abs=0.02 / n**0.5)
+    assert high == pytest.approx(wanted.high, abs=0.02 / n**0.5)
+    if hits in (0, n):
+        assert (low, high) == pytest.approx((wanted.low, wanted.high))
+
+
+def test_interval_of_visitors_who_repeat_themselves_counts_visitors() -> None:
+    """Ten days alike of each visitor say no more than one."""
+    once = bench_bots.interval([1, 0, 1, 1, 0, 1, 1, 1], [1] * 8)
+    often = bench_bots.interval([10, 0, 10, 10, 0, 10, 10, 10], [10] * 8)
+    assert often == pytest.approx(once)
+    assert bench_bots.interval([0] * 8, [10] * 8) == pytest.approx(
+        bench_bots.interval([0] * 8, [1] * 8)
+    )
+
+
+def test_interval_covers() -> None:
+    """Visitors with habits of their own: 95 % of the intervals hold the truth, within chance."""
+    import numpy as np
+
+    rng = np.random.default_rng(5)
+    repeats, covered = 600, 0
+    for _ in range(repeats):
+        trials = rng.integers(1, 8, 80)
+        hits = rng.binomial(trials, rng.beta(1.4, 0.6, 80))
+        _, low, high = bench_bots.interval(hits, trials)
+        covered += low <= 0.7 <= high
+    error = (0.95 * 0.05 / repeats) ** 0.5
+    assert covered / repeats > 0.95 - 3 * error - 0.01  # a ratio of sums is a little biased
+
+
+def test_a_page_without_marks_is_refused(tmp_path: Path) -> None:
+    page = tmp_path / "bots.md"
+    page.write_text("nothing\n", "utf-8")
+    with pytest.raises(FlywheelError, match="twice"):
+        bench_bots.write_page(page, {})
+    assert page.read_text("utf-8") == "nothing\n"

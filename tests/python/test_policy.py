@@ -1,0 +1,304 @@
+"""The house rules: each one is broken on a small manifest, and its sentence names the culprit."""
+
+import copy
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import PROJECT
+from flywheel.contract import policy
+from tiny_manifest import VARS_PAGE, data_test, project, tiny
+
+Edit = Callable[[dict[str, Any]], None]
+
+
+def node(name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda manifest: manifest["nodes"][f"model.tiny.{name}"]
+
+
+def put(name: str, **values: Any) -> Edit:
+    """Set properties of a model."""
+    return lambda manifest: node(name)(manifest).update(values)
+
+
+def column(name: str, column_name: str, **values: Any) -> Edit:
+    """Set properties of a column, adding it where it is new."""
+
+    def edit(manifest: dict[str, Any]) -> None:
+        columns = node(name)(manifest)["columns"]
+        known = columns.setdefault(
+            column_name, {"name": column_name, "data_type": "varchar", "description": "Some."}
+        )
+        known.update(values)
+
+    return edit
+
+
+def config(name: str, **values: Any) -> Edit:
+    return lambda manifest: node(name)(manifest)["config"].update(values)
+
+
+def read(name: str, *nodes: str) -> Edit:
+    return lambda manifest: node(name)(manifest)["depends_on"]["nodes"].extend(nodes)
+
+
+def drop_test(kind: str, name: str) -> Edit:
+    return lambda manifest: manifest["nodes"].pop(f"test.tiny.{kind}_{name}_thing_id")
+
+
+def soften(kind: str, name: str, **values: Any) -> Edit:
+    def edit(manifest: dict[str, Any]) -> None:
+        manifest["nodes"][f"test.tiny.{kind}_{name}_thing_id"]["config"].update(values)
+
+    return edit
+
+
+def rename(name: str, to: str) -> Edit:
+    return lambda manifest: node(name)(manifest).update(name=to)
+
+
+def exposure(**values: Any) -> Edit:
+    return lambda manifest: manifest["exposures"]["exposure.tiny.report"].update(values)
+
+
+def exposure_reads(*nodes: str) -> Edit:
+    return exposure(depends_on={"nodes": list(nodes)})
+
+
+def macro(**values: Any) -> Edit:
+    return lambda manifest: manifest["macros"]["macro.tiny.ratio"].update(values)
+
+
+def view(name: str) -> Edit:
+    def edit(manifest: dict[str, Any]) -> None:
+        node(name)(manifest)["config"]["materialized"] = "view"
+        node(name)(manifest)["contract"]["enforced"] = False
+
+    return edit
+
+
+UNDOCUMENTED = [{"name": "over", "type": "any", "description": "SQL."}]
+NO_TEXT = [*UNDOCUMENTED, {"name": "under", "type": "any", "description": ""}]
+BREACHES: list[tuple[policy.Rule, Edit, str]] = [
+    (policy.says_what_a_row_is, put("int_things", description="Things."), "int_things: its desc"),
+    (policy.says_what_a_row_is, put("int_things", description=""), "int_things: its description"),
+    (policy.describes_every_column, put("int_things", columns={}), "int_things: the YAML lists no"),
+    (
+        policy.describes_every_column,
+        column("int_things", "colour", description=" "),
+        "int_things.colour: has no description",
+    ),
+    (
+        policy.describes_every_column,
+        column("stg_ubi__things", "colour", data_type=None),
+        "stg_ubi__things.colour: has no data_type",
+    ),
+    (policy.tests_a_key, drop_test("unique", "int_things"), "int_things: no test proves a key"),
+    (
+        policy.tests_a_key,
+        soften("unique", "int_things", severity="warn"),
+        "int_things: no test proves a key",
+    ),
+    (
+        policy.tests_a_key,
+        soften("unique", "int_things", where="colour = 'red'"),
+        "int_things: no test proves a key",
+    ),
+    (
+        policy.tests_a_key,
+        drop_test("not_null", "stg_ubi__things"),
+        "stg_ubi__things.thing_id: the key, and no test",
+    ),
+    (
+        policy.tests_a_key,
+        lambda m: node("int_things")(m)["columns"].pop("thing_id"),
+        "int_things.thing_id: part of the key, and not among the columns",
+    ),
+    (
+        policy.marts_are_public_under_contract,
+        put("fct_things", access="protected"),
+        "fct_things: a mart must have access: public",
+    ),
+    (
+        policy.marts_are_public_under_contract,
+        put("fct_things", contract={"enforced": False}),
+        "fct_things: a public table needs an enforced contract",
+    ),
+    (
+        policy.marts_are_public_under_contract,
+        view("fct_things"),
+        "fct_things: a public view needs an enforced contract",
+    ),
+    (
+        policy.marts_are_public_under_contract,
+        put("int_things", access="public"),
+        "int_things: public, and not a mart",
+    ),
+    (
+        policy.contracts_survive_new_columns,
+        config("fct_things", materialized="incremental"),
+        "fct_things: incremental under contract",
+    ),
+    (policy.has_an_owner, put("int_things", group="nobody"), "int_things: its group nobody"),
+    (
+        policy.has_an_owner,
+        lambda m: (put("int_things", group=None)(m), config("int_things", group=None)(m)),
+        "int_things: belongs to no group",
+    ),
+    (
+        policy.has_an_owner,
+        lambda m: m["groups"]["group.tiny.behavior"].update(owner={"name": "Behaviour"}),
+        "group behavior: its owner needs",
+    ),
+    (policy.exposures_rest_on_contracts, exposure(description=""), "report: has no description"),
+    (policy.exposures_rest_on_contracts, exposure(maturity=None), "report: needs a maturity"),
+    (policy.exposures_rest_on_contracts, exposure(owner={"name": "B"}), "report: its owner"),
+    (policy.exposures_rest_on_contracts, exposure_reads(), "report: names nothing"),
+    (
+        policy.exposures_rest_on_contracts,
+        exposure_reads("model.tiny.int_things"),
+        "report: depends on int_things, which is not public",
+    ),
+    (
+        policy.exposures_rest_on_contracts,
+        config("fct_things", materialized="view"),
+        "report: depends on fct_things, a view",
+    ),
+    (
+        policy.names_show_the_layer,
+        rename("stg_ubi__things", "ubi_things"),
+        "ubi_things: is no name",
+    ),
+    (
+        policy.names_show_the_layer,
+        rename("stg_ubi__things", "stg_things"),
+        "stg_things: is no name",
+    ),
+    (policy.names_show_the_layer, rename("int_things", "fct_other"), "fct_other: is no name"),
+    (policy.names_show_the_layer, rename("fct_things", "things"), "things: is no name"),
+    (
+        policy.names_show_the_layer,
+        put("int_things", path="scratch/int_things.sql"),
+        "int_things: stands in models/scratch, which is no layer",
+    ),
+    (
+        policy.names_show_the_layer,
+        put("fct_things", path="marts/fct_things.sql"),
+        "fct_things: stands in no folder of models/marts",
+    ),
+    (
+        policy.columns_show_what_they_hold,
+        column("fct_things", "searched", data_type="timestamp"),
+        "fct_things.searched: a time",
+    ),
+    (
+        policy.columns_show_what_they_hold,
+        column("fct_things", "red", data_type="boolean"),
+        "fct_things.red: a flag",
+    ),
+    (
+        policy.columns_show_what_they_hold,
+        column("fct_things", "thing_id", data_type="bigint"),
+        "fct_things.thing_id: an id",
+    ),
+    (
+        policy.layers_read_downwards,
+        read("fct_things", "model.tiny.stg_ubi__things"),
+        "fct_things: a mart may not read stg_ubi__things",
+    ),
+    (
+        policy.layers_read_downwards,
+        read("fct_things", "source.tiny.raw.lines"),
+        "fct_things: a mart may not read raw.lines",
+    ),
+    (
+        policy.layers_read_downwards,
+        read("stg_ubi__things", "model.tiny.int_things"),
+        "stg_ubi__things: staging may not read int_things",
+    ),
+    (
+        policy.data_flows_one_way,
+        read("fct_things", "model.tiny.fct_labels"),
+        "fct_things: rests on fct_labels, and training comes after behavior",
+    ),
+    (
+        policy.data_flows_one_way,
+        read("int_things", "model.tiny.fct_labels"),
+        "fct_things: rests on fct_labels",
+    ),
+    (
+        policy.data_flows_one_way,
+        put("fct_things", path="marts/finance/fct_things.sql"),
+        "models/marts/finance has no place",
+    ),
+    (policy.macros_are_documented, macro(description=""), "macro ratio: has no description"),
+    (policy.macros_are_documented, macro(arguments=UNDOCUMENTED), "takes (over, under), but"),
+    (policy.macros_are_documented, macro(arguments=NO_TEXT), "its argument under needs"),
+    (
+        policy.sources_are_described,
+        lambda m: m["sources"]["source.tiny.raw.lines"].update(description=""),
+        "source raw.lines: has no description",
+    ),
+]
+
+
+def test_tiny_project_keeps_every_rule() -> None:
+    assert policy.breaches(project(tiny())) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "edit", "sentence"),
+    BREACHES,
+    ids=[f"{rule.__name__}-{sentence[:24]}" for rule, _, sentence in BREACHES],
+)
+def test_rule_names_what_breaks_it(rule: policy.Rule, edit: Edit, sentence: str) -> None:
+    broken = copy.deepcopy(tiny())
+    edit(broken)
+    assert any(sentence in found for found in rule(project(broken)))
+    assert any(sentence in found for found in policy.breaches(project(broken)))
+
+
+def test_vars_and_their_page_name_the_same() -> None:
+    found = policy.breaches(project(tiny(), min_things=3, max_things=9))
+    assert found == ["var max_things: in dbt_project.yml, but not described in docs/vars.md."]
+    page = VARS_PAGE + "| `old_name`, `older_name` | 1, 2 | gone |\n"
+    found = policy.breaches(project(tiny(), vars_page=page))
+    assert [sentence.partition(":")[0] for sentence in found] == ["var old_name", "var older_name"]
+
+
+def test_every_rule_is_broken_once() -> None:
+    broken = {rule for rule, _, _ in BREACHES} | {policy.vars_are_documented}
+    assert broken == set(policy.RULES)
+
+
+def test_one_row_and_combinations_are_keys() -> None:
+    manifest = tiny()
+    for name in ("int_things", "int_labels"):
+        manifest["nodes"].pop(f"test.tiny.unique_{name}_thing_id")
+    one = data_test("one_row", "int_things", None)
+    pair = data_test("unique_combination", "int_labels", None, columns=["thing_id", "colour"])
+    manifest["nodes"] |= {one["unique_id"]: one, pair["unique_id"]: pair}
+    parsed = project(manifest)
+    assert policy.breaches(parsed) == []
+    assert parsed.models["int_labels"].key == ("thing_id", "colour")
+    # A public table's key is never null, whichever columns it has.
+    manifest["nodes"].pop("test.tiny.unique_fct_things_thing_id")
+    pair = data_test("unique_combination", "fct_things", None, columns=["thing_id", "colour"])
+    manifest["nodes"][pair["unique_id"]] = pair
+    (found,) = policy.tests_a_key(project(manifest))
+    assert found.startswith("fct_things.colour: part of the key, and no test proves it is not null")
+    column("fct_things", "colour", description="Its colour; null where unknown.")(manifest)
+    assert list(policy.tests_a_key(project(manifest))) == []
+
+
+def test_yaml_that_says_something_twice_is_found(tmp_path: Path) -> None:
+    file = tmp_path / "twice.yml"
+    file.write_text("models:\n  - name: a\n    description: one\n    description: two\n", "utf-8")
+    lint = [sys.executable, "-m", "yamllint", "--strict", "-c", str(PROJECT / ".yamllint")]
+    run = subprocess.run([*lint, str(file)], capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert "duplication of key" in run.stdout
