@@ -160,7 +160,7 @@
             union all
             {{ duckdb_text_lines(files.text) }}
         {% endif %}
-        {% if files.parquet %}
+        {% for group in duckdb_parquet_groups(files.parquet) %}
             union all
             select
                 source_file,
@@ -171,10 +171,10 @@
                 ) as varchar) as line,
                 cast(null as varchar) as read_error
             from read_parquet(
-                {{ duckdb_file_list(files.parquet) }},
-                union_by_name = true, filename = 'source_file', file_row_number = true
+                {{ duckdb_file_list(group.files) }},
+                filename = 'source_file', file_row_number = true
             ) as documents
-        {% endif %}
+        {% endfor %}
     ) as all_lines
 {% endmacro %}
 
@@ -209,14 +209,19 @@
             cast(null as varchar) as read_error,
             cast(null as varchar) as unread_text
         where false
-        {% if files.parquet %}
+        {% for group in duckdb_parquet_groups(files.parquet) %}
             union all by name
-            select *, file_row_number + 1 as row_index
+            select
+                source_file,
+                {% for column in columns if column in group.columns %}
+                    cast({{ column }} as varchar) as {{ column }},
+                {% endfor %}
+                file_row_number + 1 as row_index
             from read_parquet(
-                {{ duckdb_file_list(files.parquet) }},
-                union_by_name = true, filename = 'source_file', file_row_number = true
+                {{ duckdb_file_list(group.files) }},
+                filename = 'source_file', file_row_number = true
             )
-        {% endif %}
+        {% endfor %}
         {% for dialect in files.csv_dialects %}
             union all by name
             select

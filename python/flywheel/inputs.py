@@ -641,7 +641,7 @@ def _keys(documents: list[dict[str, Any]]) -> list[str]:
 
 def _listed(names: Any, conjunction: str = "and") -> str:
     """A list for a sentence; a long one is cut, since a wide table has hundreds of columns."""
-    shown = [str(name) for name in names]
+    shown = [_shown(str(name)) for name in names]
     if not shown:
         return "nothing"
     if len(shown) > 30:
@@ -649,6 +649,12 @@ def _listed(names: Any, conjunction: str = "and") -> str:
     if len(shown) == 1:
         return shown[0]
     return f"{', '.join(shown[:-1])} {conjunction} {shown[-1]}"
+
+
+def _shown(name: str) -> str:
+    """A name from a file, fit for a terminal: short, and nothing that a terminal would obey."""
+    plain = "".join(c if c.isprintable() else "?" for c in name)
+    return plain if len(plain) <= 60 else f"{plain[:60]}..."
 
 
 def _numeric(kind: str) -> bool:

@@ -72,6 +72,7 @@ def connect(
     if read_only and not path.exists():
         raise FlywheelError(f"There is no warehouse at {path}; run `flywheel build` first.")
     path.parent.mkdir(parents=True, exist_ok=True)
+    _check_magic(path)
 
     def attempt() -> duckdb.DuckDBPyConnection | str:
         try:
@@ -250,6 +251,22 @@ def lock_wait() -> float:
     if not 0 <= seconds < float("inf"):
         raise FlywheelError(f"FLYWHEEL_LOCK_WAIT is {text}; give a number of seconds, such as 60.")
     return seconds
+
+
+def _check_magic(path: Path) -> None:
+    """Refuse what is no DuckDB file before DuckDB looks at it.
+
+    It would take a file of another database for that, and try to download what reads it.
+    """
+    if not path.is_file():
+        return  # a new warehouse, or what DuckDB says of a folder
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError:
+        return  # DuckDB says why
+    if head and head[8:] != b"DUCK":
+        raise FlywheelError(fault_sentence("Not a valid DuckDB database file", path))
 
 
 def _holder(message: str) -> str:

@@ -1,0 +1,29 @@
+{#
+    Parquet files by schema. Each group is read apart: where two files disagree about a column's
+    type, a reader of both fails on whichever it reads second; and a document's text must not
+    depend on which files happen to be read beside its own.
+#}
+{% macro duckdb_parquet_groups(files) %}
+    {% set groups = {} %}
+    {% if files %}
+        {% set schemas = run_query(
+            "select file_name, md5(string_agg(coalesce(name, '') || ':' || coalesce(type, '') "
+            ~ "|| ':' || coalesce(cast(num_children as varchar), '') "
+            ~ "|| ':' || coalesce(converted_type, '') || ':' || coalesce(logical_type, ''), ',')) "
+            ~ 'from parquet_schema(' ~ duckdb_file_list(files) ~ ') '
+            ~ 'group by file_name order by file_name'
+        ) %}
+        {% for row in schemas.rows %}
+            {% if row[1] not in groups %}
+                {% set described = run_query(
+                    'describe select * from read_parquet(' ~ duckdb_file_list([row[0]]) ~ ')'
+                ).columns[0].values() %}
+                {% do groups.update({
+                    row[1]: {'files': [], 'columns': described | map('lower') | list}
+                }) %}
+            {% endif %}
+            {% do groups[row[1]].files.append(row[0]) %}
+        {% endfor %}
+    {% endif %}
+    {{ return(groups.values() | list) }}
+{% endmacro %}
