@@ -43,13 +43,14 @@ versions as (
         on
             searches.searched_at >= deployments.started_at
             and (searches.searched_at < deployments.ended_at or deployments.ended_at is null)
-    {% if is_incremental() -%}
-        where
-            {{ is_changed_search('searches.search_id') | indent(12) }}
-            or deployments.deployment_id in (
-                select deployment_id from {{ source('flywheel_state', 'changed_deployments') }}
-            )
-    {%- endif %}
+    {% if is_incremental() %}
+    where
+        {{ is_changed_search('searches.search_id') | indent(8) }}
+        or deployments.deployment_id in (
+            select changed.deployment_id
+            from {{ source('flywheel_state', 'changed_deployments') }} as changed
+        )
+    {% endif %}
 )
 
 select
