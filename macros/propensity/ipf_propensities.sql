@@ -22,6 +22,8 @@
 {% macro ipf_propensities(cells, steps) %}
     {% set tolerance = 1e-9 %}
     {% set damping = 0.7 %}
+    {# Where clicks have no best fit a theta runs off; beyond these it is only kept countable. #}
+    {% set bounds = ('cast(0.000001 as double)', 'cast(1000000 as double)') %}
     with recursive documents as (
         select
             context,
@@ -103,7 +105,11 @@
         select
             updated.slot,
             updated.step,
-            updated.theta,
+            -- only theta is bounded, not its step: a fit that leans on a bound never comes to rest
+            case
+                when updated.theta = 0 then 0
+                else greatest({{ bounds[0] }}, least({{ bounds[1] }}, updated.theta))
+            end as theta,
             abs(coalesce(updated.theta / nullif(updated.previous_theta, 0) - 1, 0)) as step_change,
             bool_or(
                 abs(coalesce(updated.theta / nullif(updated.previous_theta, 0) - 1, 0))

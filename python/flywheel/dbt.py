@@ -10,13 +10,16 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from flywheel.errors import FlywheelError
 from flywheel.settings import Settings
 from flywheel.warehouse import connect, explained, fault_sentence
+
+if TYPE_CHECKING:
+    from dbt.cli.main import dbtRunner
 
 Progress = Callable[[int, int, str], None]
 
@@ -79,7 +82,7 @@ def run_dbt(
     if settings.database.exists():
         with connect(settings, read_only=False):
             pass  # waits until nobody else holds the file, and says what is wrong with it
-    from dbt.cli.main import dbtRunner  # dbt takes seconds to import; score and status do without
+    dbt_runner = _import_dbt()
 
     settings.database.parent.mkdir(parents=True, exist_ok=True)
     arguments = ["--quiet", "--no-use-colors", "--no-write-json", command]
@@ -112,7 +115,7 @@ def run_dbt(
         _interruptible() as interruption,
     ):
         try:
-            outcome = dbtRunner(callbacks=[heard]).invoke(arguments)
+            outcome = dbt_runner(callbacks=[heard]).invoke(arguments)
         finally:
             try:
                 _release_warehouse()
@@ -133,8 +136,21 @@ def run_dbt(
     return _summary(results)
 
 
+def _import_dbt() -> "type[dbtRunner]":
+    """dbt takes seconds to import; score and status do without.
+
+    Ctrl-C waits for the end of it: libraries that are half imported answer it with errors of
+    their own.
+    """
+    with _interruptible(at_once=False) as interruption:
+        from dbt.cli import main
+    if interruption.is_set():
+        raise KeyboardInterrupt
+    return main.dbtRunner
+
+
 @contextmanager
-def _interruptible() -> Iterator[threading.Event]:
+def _interruptible(*, at_once: bool = True) -> Iterator[threading.Event]:
     """Notice Ctrl-C, which dbt answers with a list of cancelled queries or a traceback."""
     seen = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -143,7 +159,8 @@ def _interruptible() -> Iterator[threading.Event]:
 
     def interrupted(number: int, frame: Any) -> None:
         seen.set()
-        raise KeyboardInterrupt
+        if at_once:
+            raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGINT, interrupted)
     try:

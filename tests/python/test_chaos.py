@@ -30,6 +30,11 @@ from simulated import settings_of
 RANDOM_KILLS = int(os.environ.get("FLYWHEEL_CHAOS_KILLS", "1"))
 THOROUGH = RANDOM_KILLS > 1
 
+REGISTRY_TABLES = (
+    *("model_versions", "registry_events", "deployments"),
+    *("evaluations", "ranker_scores", "iterations"),
+)
+
 # One turn without the build, which takes most of the time of `flywheel run` and is killed apart.
 TURN = """
 import sys
@@ -61,10 +66,8 @@ def built(tmp_path_factory: pytest.TempPathFactory, flat: Turned) -> Flywheel:
     """The flat flywheel as it was before its first model."""
     flywheel = copy_of(flat.flywheel, tmp_path_factory.mktemp("built"))
     with connect(settings_of(flywheel.home), read_only=False) as connection:
-        for table in connection.execute(
-            "select table_name from information_schema.tables where table_schema = 'flywheel_state'"
-        ).fetchall():
-            connection.execute(f"delete from flywheel_state.{table[0]}")
+        for table in REGISTRY_TABLES:
+            connection.execute(f"delete from flywheel_state.{table}")
     for folder in ("models", "deployments"):
         shutil.rmtree(flywheel.home / folder)
     (flywheel.home / "deployment.json").unlink()

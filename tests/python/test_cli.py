@@ -52,7 +52,7 @@ PUBLIC_TABLES = (
 EMPTY_AFTER_ONE_TURN = {"fct_canary_decisions", "fct_canary_metrics", "fct_quarantined_rows"}
 COMMANDS = (
     *("simulate", "build", "validate", "train", "evaluate", "run", "score"),
-    *("canary", "promote", "rollback", "status", "report", "demo", "contract"),
+    *("canary", "promote", "rollback", "status", "report", "demo", "contract", "forget"),
 )
 
 
@@ -232,7 +232,7 @@ def test_scores_are_those_of_the_serving_side(flat: Turned, tmp_path: Path, by_n
     files = arms(flat.flywheel)[1]["files"]
     expected = load_ranker(flat.version, files, flat.flywheel.home).score_table(given)
     np.testing.assert_array_equal(scored["score"].to_numpy(), expected)
-    assert len(np.unique(expected)) > 100
+    assert len(np.unique(expected)) > 30
 
 
 # ---- status, promote, rollback ----

@@ -294,7 +294,7 @@ def test_too_little_memory_is_said(
     line = refused(build(flywheel, log))
     assert "The memory limit of 20MB is too small" in line
     assert "FLYWHEEL_MEMORY" in line
-    assert readable(flywheel) == {}
+    assert not any(readable(flywheel).values())
     for name, value in (("FLYWHEEL_MEMORY", "plenty"), ("FLYWHEEL_THREADS", "two")):
         monkeypatch.setenv("FLYWHEEL_MEMORY", "2GB")
         monkeypatch.setenv(name, value)

@@ -58,7 +58,7 @@ def rank_bases(folder: Path) -> None:
     # Agreement with the hit list decides although 0 never occurs.
     for application, base in (("zero-hits", 0), ("one-hits", 1)):
         for n in range(3):
-            key, app = f"{application}-{n}", {"application": application, "client_id": f"c{n}"}
+            key, app = f"{application}-{n}", {"application": application, "client_id": f"{application}-c{n}"}
             documents += [
                 ubi.query(key, "lamp", at(), hits=["a", "b", "c"], **app),
                 ubi.event("click", key, at(1), doc="b", ordinal=1 + base, **app),
@@ -202,9 +202,9 @@ def aliases(folder: Path) -> None:
 def hit_lists(folder: Path) -> None:
     app = {"application": "no-hit-lists"}
     documents = [
-        ubi.query("nohits-1", "pen", at(), client_id="c1", **app),
-        ubi.query("nohits-2", "pen", at(), hits=None, client_id="c2", **app),
-        ubi.query("nohits-3", "pen", at(), hits=[], client_id="c3", **app),
+        ubi.query("nohits-1", "pen", at(), client_id="nohits-c1", **app),
+        ubi.query("nohits-2", "pen", at(), hits=None, client_id="nohits-c2", **app),
+        ubi.query("nohits-3", "pen", at(), hits=[], client_id="nohits-c3", **app),
         ubi.event("click", "nohits-1", at(2), doc="b", ordinal=2, **app),
         ubi.event("click", "nohits-1", at(3), doc="far", ordinal=9, **app),
     ]

@@ -269,8 +269,8 @@ def test_a_held_warehouse_is_a_sentence_and_a_stop_comes_first(settings, reader,
     monkeypatch.setenv("FLYWHEEL_LOCK_WAIT", "0.1")
     with pytest.raises(
         FlywheelError,
-        match=r"^All gates are open, but the history lacks this run: .* held by another process; "
-        r".* With --no-history nothing is written\.$",
+        match=r"^All gates are open, but the history lacks this run: .* held by another process "
+        r".*; close it.* With --no-history nothing is written\.$",
     ):
         validate(settings, gates=["raw"])
     reader.communicate()
