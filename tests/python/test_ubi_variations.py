@@ -58,7 +58,10 @@ def rank_bases(folder: Path) -> None:
     # Agreement with the hit list decides although 0 never occurs.
     for application, base in (("zero-hits", 0), ("one-hits", 1)):
         for n in range(3):
-            key, app = f"{application}-{n}", {"application": application, "client_id": f"{application}-c{n}"}
+            key, app = (
+                f"{application}-{n}",
+                {"application": application, "client_id": f"{application}-c{n}"},
+            )
             documents += [
                 ubi.query(key, "lamp", at(), hits=["a", "b", "c"], **app),
                 ubi.event("click", key, at(1), doc="b", ordinal=1 + base, **app),

@@ -22,11 +22,11 @@ from equivalence.schedules import ONE_FILE, SCHEDULES, Step, one_file
 
 SMALL_LOG_VARIABLES: dict[str, Any] = {
     # Thresholds that a few events reach, so that verdicts and estimates flip as events come in.
-    "bot_max_searches_per_day": 4,
-    "bot_max_events_per_minute": 4,
-    "bot_min_active_hours": 3,
+    "bot_max_searches_per_day": 5,
+    "bot_max_events_per_minute": 6,
+    "bot_min_active_hours": 5,
     "bot_min_regular_searches": 3,
-    "bot_min_repeated_searches": 3,
+    "bot_min_repeated_searches": 4,
     "bot_max_distinct_query_share": 0.6,
     "bot_min_clickless_searches": 3,
     "bot_min_few_click_searches": 4,
@@ -257,7 +257,9 @@ def example_log(log_format: str) -> list[Any]:
     """A log in which something of everything occurs."""
     if log_format == "ubi":
         return [
-            events.UbiRecord(kind, n % 5, 0, n % 9, n % 4, n % 4, n % 3, n % 4, n % 2, n % 3, n % 8)
+            events.UbiRecord(
+                kind, n % 9, 0, n % 12, n % 4, n % 4, n % 3, n % 4, n % 2, n % 3, n % 8
+            )
             for n, kind in enumerate(events.UBI_KINDS * 2)
         ]
     return [

@@ -27,7 +27,8 @@ DELAYS = (0, 0, 0, 1, 13, 30, 100, 168)
 """Hours between an event and its arrival; up to seven days."""
 TEXTS = ("red shoes", "Red  Shoes ", "blue hat", "x")
 MODELS = (None, "ranker-1", "ranker-2")
-AGENTS = ("Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0", "curl/8.5.0", None)
+_BROWSER = "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"
+AGENTS = (_BROWSER, _BROWSER.replace("140", "141"), None, "curl/8.5.0")
 DOCUMENTS = ("a", "b", "c", "d")
 TOO_SOON = "2035-01-01T00:00:00Z"
 """Years ahead of every arrival."""
