@@ -126,7 +126,10 @@ def run_dbt(
     results = list(outcome.result) if isinstance(outcome.result, Iterable) else []
     failures = [r for r in results if r.status in ("error", "fail", "runtime error")]
     if failures:
-        raise FlywheelError(_failure_sentence(failures, settings.database))
+        raise FlywheelError(
+            _unreadable_file(failures, given=variables or {}, project=settings.project)
+            or _failure_sentence(failures, settings.database)
+        )
     if not outcome.success:
         said = output.getvalue()
         raise FlywheelError(_start_sentence(outcome.exception, said, settings.database))
@@ -147,6 +150,17 @@ def _import_dbt() -> "type[dbtRunner]":
     if interruption.is_set():
         raise KeyboardInterrupt
     return main.dbtRunner
+
+
+def _unreadable_file(
+    failures: Sequence[Any], *, given: Mapping[str, Any], project: Path
+) -> str | None:
+    """Where a model over the raw files failed: what is wrong with which file, if it is a file."""
+    if not any(str(failure.node.name).startswith("stg_") for failure in failures):
+        return None
+    from flywheel.inputs import unreadable_parquet
+
+    return unreadable_parquet(given, project=project)
 
 
 @contextmanager

@@ -574,6 +574,36 @@ def _parquet_columns(path: Path) -> dict[str, str]:
     return {name: kind for name, kind, *_ in rows}
 
 
+def unreadable_parquet(variables: Mapping[str, Any], *, project: Path) -> str | None:
+    """A sentence on the first Parquet file of the log that cannot be read to its end.
+
+    The check before a build looks at both ends of a file only; this reads all of it, to name the
+    file that stopped a model.
+
+    Args:
+        variables: dbt vars given on top of those of dbt_project.yml.
+        project: folder of dbt_project.yml.
+    """
+    import duckdb
+
+    values = {**_project_vars(project), **variables}
+    names = ("flat_log",) if values["log_format"] == "flat" else ("raw_queries", "raw_events")
+    given = [_path_value(name, values.get(name)) for name in names]
+    for path in sorted({file for one in given if one for file in resolve(one, root=project)}):
+        if _file_type(path) != "parquet":
+            continue
+        with duckdb.connect() as connection:
+            try:
+                rows = connection.execute(
+                    "select * from read_parquet($path)", {"path": _literal(path)}
+                )
+                while rows.fetchmany(10_000):
+                    pass
+            except duckdb.Error as error:
+                return f"{path} cannot be read as Parquet ({_first_line(error)}); export it again."
+    return None
+
+
 # --- small helpers ------------------------------------------------------------------------------
 
 
@@ -667,4 +697,5 @@ def _literal(path: Path) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or ["unknown error"])[0].rstrip(".")
+    line = (str(error).splitlines() or ["unknown error"])[0]
+    return "".join(c if c.isprintable() else "?" for c in line).rstrip(".")
