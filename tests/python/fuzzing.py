@@ -12,6 +12,7 @@ import io
 import json
 import random
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -603,9 +604,14 @@ def count_rows(name: str, data: bytes) -> int:
 
 
 def lines_of(data: bytes) -> Iterator[bytes]:
-    """Lines that are not blank, whatever ends them; blank are spaces and unit separators."""
+    """Lines that are not blank (Unicode's spaces, unit separators), whatever ends them."""
     data = data.removeprefix(b"\xef\xbb\xbf")
-    return (line for line in re.split(rb"\r\n|\n|\r", data) if line.strip(b" \x1f"))
+    return (line for line in re.split(rb"\r\n|\n|\r", data) if not _is_blank(line))
+
+
+def _is_blank(line: bytes) -> bool:
+    text = line.decode("utf-8", "replace")
+    return all(c == "\x1f" or unicodedata.category(c) == "Zs" for c in text)
 
 
 def csv_records(data: bytes) -> Iterator[list[str]]:
