@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeVar
+from typing import Any, BinaryIO, Literal, TypeVar, cast
 
 import yaml
 
@@ -533,7 +533,7 @@ def _check_compressed(path: Path, compression: str) -> None:
 
 def _opened(path: Path, compression: str | None) -> BinaryIO:
     if compression == "gz":
-        return gzip.open(path, "rb")  # type: ignore[return-value]
+        return cast("BinaryIO", gzip.open(path, "rb"))
     if compression == "zst":
         import pyarrow as pa  # here, because most logs are not packed this way
 

@@ -360,7 +360,11 @@ class _Street:
                 users += [user] * parts
                 planned += sizes
                 queries += wanted * (parts // len(wanted))
-        return tuple(np.array(a, dtype=np.int64) for a in (users, planned, queries))  # type: ignore[return-value]
+        return (
+            np.array(users, dtype=np.int64),
+            np.array(planned, dtype=np.int64),
+            np.array(queries, dtype=np.int64),
+        )
 
     def _behave(
         self, rng: np.random.Generator, page: dict[str, np.ndarray]
