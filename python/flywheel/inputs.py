@@ -45,6 +45,8 @@ absurdly long."""
 
 _CHUNK = 1024 * 1024
 _PARQUET_MAGIC = b"PAR1"
+_LINE_END = re.compile(rb"\r?\n|\r(?!\Z)")
+_LONE_CARRIAGE_RETURN = re.compile(rb"\r(?!\n|\Z)")
 _MAGIC = {"gz": b"\x1f\x8b", "zst": b"\x28\xb5\x2f\xfd"}
 _COMPRESSION_NAMES = {"gz": "gzip", "zst": "Zstandard"}
 _ARCHIVE_MAGIC = {
@@ -252,6 +254,7 @@ def _check_ubi_file(path: Path) -> int:
     documents, n_lines = _sampled_documents(path)
     if not n_lines:
         return 0
+    _check_line_ends(path)
     if not documents:
         raise FlywheelError(
             f"None of the first {n_lines} lines of {path} is a JSON document; "
@@ -269,8 +272,11 @@ def _check_flat_file(path: Path) -> int:
     lowered = {name.lower() for name in names}
     missing = [name for name in REQUIRED_FLAT_COLUMNS if name not in lowered]
     if not missing:
-        if _file_type(path) == "csv":
-            _check_quotes(path)
+        kind = _file_type(path)
+        if kind == "csv":
+            _check_csv_rows(path)
+        elif kind != "parquet":
+            _check_line_ends(path)
         return 1
     if _looks_like_ubi(names) and not {"search_id", "doc_id"} & lowered:
         raise FlywheelError(
@@ -337,7 +343,71 @@ def _csv_header(path: Path) -> list[str]:
     return max(rows, key=len)
 
 
-def _check_quotes(path: Path) -> None:
+def _check_line_ends(path: Path) -> None:
+    """Look for carriage returns of their own in a file whose lines end in CRLF.
+
+    DuckDB's reader loses the character behind one, and the row with it.
+
+    Raises:
+        FlywheelError: names the file and the place of the first.
+    """
+    place, before, is_crlf = 0, b"", False
+    with _opened(path, _compression(path)) as stream:
+        while chunk := stream.read(_CHUNK):
+            block = before + bytes(chunk)
+            first = None if is_crlf else _LINE_END.search(block)
+            if first and first[0] != b"\r\n":
+                return
+            is_crlf = is_crlf or first is not None
+            lone = _LONE_CARRIAGE_RETURN.search(block)
+            if lone:
+                raise FlywheelError(
+                    f"The lines of {path} end in \\r\\n, but at byte {place + lone.start()} a \\r "
+                    "stands alone, which makes readers lose what follows; end all lines in the "
+                    "same way (tr -d '\\r' leaves \\n)."
+                )
+            before = b"\r" if block.endswith(b"\r") else b""
+            place += len(block) - len(before)
+
+
+def _check_csv_rows(path: Path) -> None:
+    """Count a CSV file's rows twice, with the project's rules on quotes and with DuckDB.
+
+    Raises:
+        FlywheelError: a quoted value is not closed where it should be, or the counts differ, so
+            that rows would be read into one another.
+    """
+    import duckdb
+
+    n_rows, delimiter, n_columns = _check_quotes(path)
+    columns = {f"c{n}": "varchar" for n in range(n_columns + 1)}
+    counts = ", ".join(f"count({column})" for column in columns)  # only what is read is checked
+    with duckdb.connect() as connection:
+        try:
+            n_read, *_ = connection.execute(
+                # The options of duckdb_csv_reader in macros/engine/register_raw_sources.sql.
+                f"select count(*), {counts} from read_csv($path, columns = {columns}, "
+                "delim = $delimiter, quote = '\"', escape = '\"', header = false, skip = 1, "
+                "auto_detect = false, null_padding = true, parallel = false, strict_mode = false, "
+                "max_line_size = 8388608, store_rejects = true, rejects_limit = 0)",
+                {"path": _literal(path), "delimiter": delimiter.decode()},
+            ).fetchall()[0]
+            (n_rejected,) = connection.execute(
+                "select count(distinct line) from reject_errors"
+            ).fetchall()[0]
+        except duckdb.Error as error:
+            raise FlywheelError(
+                f"{path} cannot be read as CSV ({_first_line(error)}); export it again."
+            ) from error
+    if n_rows != n_read + n_rejected:
+        raise FlywheelError(
+            f"{path} holds {n_rows} rows by its quotes and line ends, but is read as "
+            f"{n_read + n_rejected}: a quote too many, blanks before a quote or control characters "
+            "join rows or part them; export it again, as Parquet or NDJSON if it can be."
+        )
+
+
+def _check_quotes(path: Path) -> tuple[int, bytes, int]:
     """Look for values in quotes that are not closed where they should be.
 
     A value may hold line breaks, so a reader cannot tell a quote too many from a long value: it
@@ -345,11 +415,15 @@ def _check_quotes(path: Path) -> None:
     value, text follows the quote that closes it on another line, or a line within the value has
     as many delimiters as the header, that is, looks like a row.
 
+    Returns:
+        Rows behind the header, blank lines not counted; the delimiter; columns of the header.
+
     Raises:
         FlywheelError: names the file, the line where the value begins, and what shows it.
     """
     delimiter, n_delimiters, quotes = b"", 0, _Quotes(b",")
     opened: int | None = None
+    n_rows = 0
     for number, line in enumerate(_all_lines(path), start=1):
         if not delimiter:
             if line.strip():
@@ -357,6 +431,7 @@ def _check_quotes(path: Path) -> None:
                 n_delimiters, quotes = line.count(delimiter), _Quotes(delimiter)
             continue
         start = 0
+        n_rows += opened is None and bool(line)
         if opened is not None:
             closing = quotes.rest_of_value(line)
             within = line if closing is None else line[:closing]
@@ -373,6 +448,7 @@ def _check_quotes(path: Path) -> None:
             opened = number
     if opened is not None:
         raise _open_quote(path, opened, "the file ends in it")
+    return n_rows, delimiter, n_delimiters + 1
 
 
 class _Quotes:

@@ -1,6 +1,7 @@
 """The preflight: what it lets through, and the sentence for everything it does not."""
 
 import gzip
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -354,6 +355,33 @@ def test_quotes_are_followed_across_pieces(tmp_path: Path, monkeypatch: pytest.M
         monkeypatch.setattr(inputs, "_CHUNK", size)
         check_flat(sound)
         assert "Line 7 of " in sentence(lambda: check_flat(broken))
+
+
+def test_blanks_before_quotes_and_an_open_one_join_rows(tmp_path: Path) -> None:
+    """Blanks hide from the rules on quotes that DuckDB takes the value for a quoted one."""
+    header = HEADER.strip().replace(",", '"\t"').join('""') + "\n"
+    row = '\t"s1"\t"2026-03-02"\t"lamp"\t"a"\t"1"\t"0"\n'
+    check_flat(ubi.write_bytes(tmp_path / "sound.csv", (header + row[1:] * 4).encode()))
+    open_one = row.replace('"2026', '""2026')
+    path = ubi.write_bytes(tmp_path / "open.csv", (header + row + open_one + row * 4).encode())
+    text = sentence(lambda: check_flat(path))
+    assert f"{path} holds 6 rows by its quotes and line ends, but is read as" in text
+
+
+@pytest.mark.parametrize("suffix", ["ndjson", "ndjson.gz", "ndjson.zst"])
+def test_a_lone_carriage_return_between_crlf_lines(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = json.dumps(QUERY)
+    sound = [f"{line}\n" * 3, f"{line}\r\n" * 3, f"{line}\r" * 3, f"{line}\n{line}\r{line}\r\n"]
+    broken = f"{line}\r\n\r{line}\r\n"
+    for size in (1, 7, len(line) + 1, len(line) + 2, len(line) + 3, 2**20):
+        monkeypatch.setattr(inputs, "_CHUNK", size)
+        for n, text in enumerate(sound):
+            check_ubi(ubi.write_bytes(tmp_path / f"{n}.{suffix}", text.encode()))
+        path = ubi.write_bytes(tmp_path / f"broken.{suffix}", broken.encode())
+        said = sentence(lambda path=path: check_ubi(path))
+        assert f"at byte {len(line) + 2} a \\r stands alone" in said
 
 
 # --- ranking features ---------------------------------------------------------------------------
