@@ -40,7 +40,8 @@ def check_seeds(
                 f"true nDCG@10 {entry['production']:.4f} production, {entry['raw_clicks']:.4f} raw "
                 f"clicks, {entry['flywheel']:.4f} flywheel; {entry['estimator']}, "
                 f"{entry['ranks_covered']} of {entry['ranks']} ranks covered; bots precision "
-                f"{entry['bot_precision']:.3f}, least recall {entry['least_bot_recall']:.3f}"
+                f"{entry['bot_precision']:.3f}, least recall of a kind "
+                f"{entry['least_bot_recall']:.3f}"
             )
     summary = {
         "seeds": found,

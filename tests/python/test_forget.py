@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from conftest import PROJECT, Flywheel
 from flywheel import forget as forgetting
 from flywheel.dbt import run_dbt
 from flywheel.errors import FlywheelError
-from flywheel.forget import logs, proof
+from flywheel.forget import logs, proof, rows
 from flywheel.forget.ids import Forgotten, salted_hash
 from flywheel.settings import Settings
 from flywheel.terminal import Terminal
@@ -354,3 +355,14 @@ def test_parquet_keeps_its_schema_and_the_other_rows(tmp_path: Path) -> None:
     pq.write_table(table, path, row_group_size=3, compression="zstd")
     assert logs.remove_lines(path, FORGOTTEN, before=lambda: None) == 2
     assert pq.read_table(path).equals(table.slice(2))
+
+
+def test_knows_the_vars_and_tables_that_the_build_knows() -> None:
+    """The lists that SQL keeps are repeated in Python; a name added to one belongs to both."""
+
+    def listed(macro: str) -> tuple[str, ...]:
+        text = (PROJECT / "macros/engine" / f"{macro}.sql").read_text(encoding="utf-8")
+        return tuple(re.findall(r"'(\w+)'", text))
+
+    assert listed("log_vars") == forgetting.LOG_VARS
+    assert listed("change_tables") == rows.CHANGE_TABLES

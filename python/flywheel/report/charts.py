@@ -570,15 +570,18 @@ def curve_picture(
 ) -> Figure | None:
     """The README's picture: the position-bias curve, and beside it quality by turn if it is known.
 
-    The curve is that of the context with the most clicks. The flat line
-    of no correction is left out.
+    The curve is that of the context with the most clicks, over the first ten ranks: robots page
+    deeper than people. The flat line of no correction is left out.
     """
     contexts = propensity_contexts(propensities)[:1]
     here = [
         row
         for row in propensities
-        if row["context"] in contexts and (row["is_active"] or row["estimator"] != "none")
+        if row["context"] in contexts
+        and (row["is_active"] or row["estimator"] != "none")
+        and row["rank"] <= 10
     ]
+    raw_click_rates = [row for row in raw_click_rates if row["rank"] <= 10]
     has_curve = any(row["is_active"] and _is_positive(row["propensity"]) for row in here)
     turns = [row for row in turns if _is_number(row.get("true_ndcg"))]
     if not has_curve and not turns:
