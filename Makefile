@@ -54,7 +54,7 @@ fuzz: setup ## a thousand mutated raw files: each ends in tables that add up, or
 	@FLYWHEEL_FUZZ_FILES=$(or $(FILES),1000) $(BIN)/python -m pytest tests/python/test_fuzz.py
 
 chaos: setup ## SIGKILL at random moments of turns and builds: nothing lost, the next run completes
-	@FLYWHEEL_CHAOS_KILLS=$(or $(KILLS),50) $(BIN)/python -m pytest tests/python/test_chaos.py
+	@FLYWHEEL_CHAOS_KILLS=$(or $(KILLS),50) $(BIN)/python -m pytest --numprocesses 2 tests/python/test_chaos.py
 
 bench: setup ## time and memory of each step at a million impressions, beside a bare scan
 	@$(BIN)/python -m flywheel.bench
