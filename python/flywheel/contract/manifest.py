@@ -32,7 +32,7 @@ class DataTest:
     """A generic data test of a model.
 
     Attributes:
-        kind: not_null, unique, relationships and so on.
+        kind: required_columns, unique, relationships and so on.
         column: the column it stands under; None for a test of the whole model.
         arguments: what the YAML gives it, without column and model.
         refers_to: unique id of the other table it reads; None where it reads none.
@@ -109,10 +109,11 @@ class Model:
 
     @property
     def required(self) -> frozenset[str]:
-        """Columns that a test proves to be never null."""
-        return frozenset(
-            t.column for t in self.tests if t.kind == "not_null" and t.is_promise and t.column
-        )
+        """Columns that a test proves to be never null: one by itself, or several in one scan."""
+        promises = [t for t in self.tests if t.is_promise]
+        single = {t.column for t in promises if t.kind == "not_null" and t.column}
+        several = [t.arguments["columns"] for t in promises if t.kind == "required_columns"]
+        return frozenset(single.union(*several))
 
     @property
     def unique(self) -> frozenset[str]:

@@ -40,7 +40,13 @@ _LOGICAL = {
     "JSON": "object",
 }
 # Tests that other fields of the contract already say.
-_SAID_ELSEWHERE = ("not_null", "unique", "relationships", "relationships_combination")
+_SAID_ELSEWHERE = (
+    "not_null",
+    "required_columns",
+    "unique",
+    "relationships",
+    "relationships_combination",
+)
 
 
 def contract(project: Project) -> dict[str, Any]:
