@@ -278,7 +278,7 @@ def test_export_says_key_owner_and_references(exported: dict[str, Any]) -> None:
 
 def test_tests_that_only_warn_are_no_promises() -> None:
     manifest = tiny()
-    manifest["nodes"]["test.tiny.not_null_fct_things_thing_id"]["config"]["severity"] = "WARN"
+    manifest["nodes"]["test.tiny.required_columns_fct_things_None"]["config"]["severity"] = "WARN"
     limit = data_test("accepted_range", "fct_things", "colour", min_value=1)
     limit["config"] = {"severity": "WARN", "where": "colour <> 'red'"}
     own = data_test("house_test", "fct_things", None, size=3)
@@ -357,7 +357,7 @@ def _accept(*values: str) -> Edit:
             "fct_things.colour: its type was VARCHAR and is INTEGER.",
         ),
         (
-            lambda m: m["nodes"].pop("test.tiny.not_null_fct_things_thing_id"),
+            lambda m: m["nodes"].pop("test.tiny.required_columns_fct_things_None"),
             "fct_things.thing_id: it was never null and now may be.",
         ),
         (

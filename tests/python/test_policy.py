@@ -46,13 +46,22 @@ def read(name: str, *nodes: str) -> Edit:
     return lambda manifest: node(name)(manifest)["depends_on"]["nodes"].extend(nodes)
 
 
-def drop_test(kind: str, name: str) -> Edit:
-    return lambda manifest: manifest["nodes"].pop(f"test.tiny.{kind}_{name}_thing_id")
+def drop_test(kind: str, name: str, column_name: str | None = "thing_id") -> Edit:
+    return lambda manifest: manifest["nodes"].pop(f"test.tiny.{kind}_{name}_{column_name}")
 
 
-def soften(kind: str, name: str, **values: Any) -> Edit:
+def soften(kind: str, name: str, column_name: str | None = "thing_id", **values: Any) -> Edit:
     def edit(manifest: dict[str, Any]) -> None:
-        manifest["nodes"][f"test.tiny.{kind}_{name}_thing_id"]["config"].update(values)
+        test = manifest["nodes"][f"test.tiny.{kind}_{name}_{column_name}"]
+        test["config"].update(values)
+
+    return edit
+
+
+def add_test(kind: str, name: str, column_name: str | None, **arguments: Any) -> Edit:
+    def edit(manifest: dict[str, Any]) -> None:
+        test = data_test(kind, name, column_name, **arguments)
+        manifest["nodes"][test["unique_id"]] = test
 
     return edit
 
@@ -110,13 +119,33 @@ BREACHES: list[tuple[policy.Rule, Edit, str]] = [
     ),
     (
         policy.tests_a_key,
-        drop_test("not_null", "stg_ubi__things"),
+        drop_test("required_columns", "stg_ubi__things", None),
         "stg_ubi__things.thing_id: the key, and no test",
+    ),
+    (
+        policy.tests_a_key,
+        soften("required_columns", "int_things", None, severity="warn"),
+        "int_things.thing_id: the key, and no test",
+    ),
+    (
+        policy.tests_a_key,
+        soften("required_columns", "int_things", None, where="colour = 'red'"),
+        "int_things.thing_id: the key, and no test",
     ),
     (
         policy.tests_a_key,
         lambda m: node("int_things")(m)["columns"].pop("thing_id"),
         "int_things.thing_id: part of the key, and not among the columns",
+    ),
+    (
+        policy.counts_nulls_in_one_scan,
+        add_test("not_null", "int_things", "colour"),
+        "int_things.colour: has a not_null of its own; name it in the model's required_columns",
+    ),
+    (
+        policy.counts_nulls_in_one_scan,
+        add_test("required_columns", "fct_things", None, columns=["thing_id", "color"]),
+        "fct_things.color: in required_columns, and not among the columns",
     ),
     (
         policy.marts_are_public_under_contract,
@@ -273,6 +302,17 @@ def test_vars_and_their_page_name_the_same() -> None:
 def test_every_rule_is_broken_once() -> None:
     broken = {rule for rule, _, _ in BREACHES} | {policy.vars_are_documented}
     assert broken == set(policy.RULES)
+
+
+def test_nulls_are_proved_absent_by_either_test() -> None:
+    """A not_null may say what required_columns cannot; only one without conditions is a promise."""
+    manifest = tiny()
+    add_test("not_null", "int_things", "colour")(manifest)
+    assert project(manifest).models["int_things"].required == {"thing_id", "colour"}
+    soften("not_null", "int_things", "colour", where="thing_id <> 'a'")(manifest)
+    parsed = project(manifest)
+    assert parsed.models["int_things"].required == {"thing_id"}
+    assert policy.breaches(parsed) == []
 
 
 def test_one_row_and_combinations_are_keys() -> None:

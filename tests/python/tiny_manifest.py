@@ -61,10 +61,9 @@ def tiny() -> dict[str, Any]:
         model("int_labels", "intermediate/training", reads=("model.tiny.fct_things",)),
         model("fct_labels", "marts/training", reads=("model.tiny.int_labels",)),
     ]
-    tests = [
-        data_test(kind, node["name"], "thing_id")
-        for node in models
-        for kind in ("unique", "not_null")
+    tests = [data_test("unique", node["name"], "thing_id") for node in models]
+    tests += [
+        data_test("required_columns", node["name"], None, columns=["thing_id"]) for node in models
     ]
     return {
         "metadata": {"project_name": "tiny"},

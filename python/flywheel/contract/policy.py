@@ -69,6 +69,28 @@ def tests_a_key(project: Project) -> Iterator[str]:
                 )
 
 
+def counts_nulls_in_one_scan(project: Project) -> Iterator[str]:
+    """A model's columns without nulls stand in one required_columns: a test each is a scan each.
+
+    A not_null that only warns, or looks at some rows only, says what required_columns cannot.
+    """
+    for model in project.models.values():
+        listed = {column.name for column in model.columns}
+        for test in model.tests:
+            if test.kind == "not_null" and test.is_promise:
+                yield (
+                    f"{model.name}.{test.column}: has a not_null of its own; "
+                    "name it in the model's required_columns instead."
+                )
+            if test.kind == "required_columns":
+                for name in test.arguments["columns"]:
+                    if name not in listed:
+                        yield (
+                            f"{model.name}.{name}: in required_columns, and not among the columns; "
+                            "list it, or take it out."
+                        )
+
+
 def marts_are_public_under_contract(project: Project) -> Iterator[str]:
     """Marts are public and have an enforced contract; nothing else is public."""
     for model in project.models.values():
@@ -230,6 +252,7 @@ RULES: tuple[Rule, ...] = (
     says_what_a_row_is,
     describes_every_column,
     tests_a_key,
+    counts_nulls_in_one_scan,
     marts_are_public_under_contract,
     contracts_survive_new_columns,
     has_an_owner,
