@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-YAML := dbt_project.yml profiles.yml models macros seeds analyses python .github
+CHECK := PYTHONPATH=python:tests/python $(BIN)/python -m check
 export FLYWHEEL_HOME ?= .flywheel
 export DBT_PROFILES_DIR ?= .
 export DO_NOT_TRACK = 1
@@ -35,11 +35,7 @@ run: setup ## one turn on your own log: make run LOG=path [FEATURES=path]
 	@$(BIN)/flywheel run --log "$(LOG)" $(if $(FEATURES),--features "$(FEATURES)")
 
 lint: setup ## ruff, sqlfluff, yamllint, and the strict gate: dbt's deprecations, the project's policy
-	@$(BIN)/ruff check --quiet python tests
-	@$(BIN)/ruff format --quiet --check python tests
-	@PYTHONWARNINGS=ignore $(BIN)/sqlfluff lint --nocolor --processes 2 --disable-progress-bar models analyses tests
-	@$(BIN)/yamllint --strict $(YAML)
-	@$(BIN)/python -m flywheel.strict
+	@$(CHECK) lint $(if $(CHANGED),--changed)
 
 test: lint ## every test: dbt build with data and unit tests, Great Expectations, pytest
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
