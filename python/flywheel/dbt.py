@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from flywheel import parsed
 from flywheel.errors import FlywheelError
 from flywheel.settings import Settings
 from flywheel.warehouse import connect, explained, fault_sentence
 
 if TYPE_CHECKING:
-    from dbt.cli.main import dbtRunner
+    from dbt.cli.main import dbtRunner, dbtRunnerResult
+    from dbt.contracts.graph.manifest import Manifest
 
 Progress = Callable[[int, int, str], None]
 
@@ -57,10 +59,14 @@ def run_dbt(
     variables: Mapping[str, Any] | None = None,
     select: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    tests: bool = True,
     full_refresh: bool = False,
     on_progress: Progress | None = None,
 ) -> BuildSummary:
     """Run `dbt build`, `dbt run` or `dbt test` on the project.
+
+    The project is parsed once and then taken as parsed until a file of it changes. Unit tests are
+    left out: they look at fixtures, and would say the same whatever the log.
 
     Args:
         settings: names the project, the home folder and the warehouse.
@@ -68,6 +74,7 @@ def run_dbt(
         variables: dbt vars; only those that differ from dbt_project.yml need to be given.
         select: dbt selectors; empty means everything.
         exclude: dbt selectors to leave out.
+        tests: False for a build of seeds and models alone.
         full_refresh: rebuild incremental models from nothing.
         on_progress: called as (nodes done, nodes in all, name of the node just done).
 
@@ -85,16 +92,17 @@ def run_dbt(
     dbt_runner = _import_dbt()
 
     settings.database.parent.mkdir(parents=True, exist_ok=True)
-    arguments = ["--quiet", "--no-use-colors", "--no-write-json", command]
-    arguments += ["--project-dir", str(settings.project), "--profiles-dir", str(settings.project)]
-    arguments += ["--target-path", str(settings.home / "target")]
-    arguments += ["--log-path", str(settings.home / "logs")]
+    arguments = [command, *_common_arguments(settings)]
     if variables:
         plain = {name: _as_plain_text(value) for name, value in variables.items()}
         arguments += ["--vars", json.dumps(plain)]
     for flag, names in (("--select", select), ("--exclude", exclude)):
         if names:
             arguments += [flag, *names]
+    if command == "build" and not tests:
+        arguments += ["--resource-type", "model", "--resource-type", "seed"]
+    elif command in ("build", "test"):
+        arguments += ["--exclude-resource-type", "unit_test"]
     if full_refresh:
         arguments.append("--full-refresh")
 
@@ -115,7 +123,9 @@ def run_dbt(
         _interruptible() as interruption,
     ):
         try:
-            outcome = dbt_runner(callbacks=[heard]).invoke(arguments)
+            outcome = _parse(settings, dbt_runner)
+            if outcome.success:
+                outcome = dbt_runner(outcome.result, callbacks=[heard]).invoke(arguments)
         finally:
             try:
                 _release_warehouse()
@@ -137,6 +147,58 @@ def run_dbt(
         with explained(settings.database):
             raise unclosed
     return _summary(results)
+
+
+def parse(settings: Settings) -> "Manifest":
+    """The project as dbt parses it, from the last time if nothing has changed since.
+
+    Raises:
+        FlywheelError: dbt cannot parse the project.
+        KeyboardInterrupt: the user pressed Ctrl-C.
+    """
+    dbt_runner = _import_dbt()
+    output = StringIO()
+    with (
+        _environment(settings),
+        redirect_stdout(output),
+        redirect_stderr(output),
+        _interruptible() as interruption,
+    ):
+        outcome = _parse(settings, dbt_runner)
+    if interruption.is_set():
+        raise KeyboardInterrupt
+    if not outcome.success:
+        raise FlywheelError(
+            _start_sentence(outcome.exception, output.getvalue(), settings.database)
+        )
+    return outcome.result
+
+
+def _parse(settings: Settings, dbt_runner: "type[dbtRunner]") -> "dbtRunnerResult":
+    """The manifest as the result of `dbt parse`, whether dbt had to run or not.
+
+    It is parsed with the vars of dbt_project.yml: no var shapes it.
+    """
+    from dbt.cli.main import dbtRunnerResult
+
+    kept = parsed.load(settings)
+    if kept is not None:
+        return dbtRunnerResult(success=True, result=kept)
+    outcome = dbt_runner().invoke(["parse", "--no-partial-parse", *_common_arguments(settings)])
+    if outcome.success:
+        parsed.keep(settings, outcome.result)
+    return outcome
+
+
+def _common_arguments(settings: Settings) -> list[str]:
+    project = str(settings.project)
+    arguments = ["--quiet", "--no-use-colors", "--no-write-json"]
+    arguments += ["--project-dir", project, "--profiles-dir", project]
+    arguments += ["--target-path", str(settings.home / "target")]
+    if "DBT_LOG_LEVEL_FILE" not in os.environ:
+        # dbt's own default, debug, costs a tenth of a build.
+        arguments += ["--log-level-file", "info"]
+    return [*arguments, "--log-path", str(settings.home / "logs")]
 
 
 def _import_dbt() -> "type[dbtRunner]":

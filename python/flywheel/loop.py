@@ -83,12 +83,11 @@ def build(
         step.result = inputs.check(given, project=settings.project).sentence()
         registry.repair(settings, verify=False)
     with terminal.step("Build") as step:
-        if not tests:
-            run_dbt(settings, "seed", variables=given, select=["bot_user_agent_patterns"])
         summary = run_dbt(
             settings,
-            "build" if tests else "run",
+            "build",
             variables=given,
+            tests=tests,
             full_refresh=full_refresh,
             on_progress=step.tick,
         )

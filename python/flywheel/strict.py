@@ -2,14 +2,16 @@
 
 dbt runs most of its deprecation checks for four cloud warehouses only; here DuckDB is added to
 them, so that the project stays ready for dbt's next major version. The parse leaves a manifest, on
-which the house rules of `flywheel.contract.policy` are checked. Needs no network and no database.
+which the house rules of `flywheel.contract.policy` are checked, and that no var shapes the parse
+(`flywheel.contract.shape`). Needs no network and no database.
 """
 
+import json
 import sys
 import tempfile
 from pathlib import Path
 
-from flywheel.contract import policy
+from flywheel.contract import policy, shape
 from flywheel.contract.manifest import load_project
 from flywheel.errors import FlywheelError
 from flywheel.settings import load_settings
@@ -54,8 +56,10 @@ def main() -> int:
         except FlywheelError as error:
             print(f"strict: {error}")
             return 1
-        project = load_project(Path(folder) / "manifest.json", load_settings().project)
-    found = policy.breaches(project)
+        file = Path(folder) / "manifest.json"
+        project = load_project(file, load_settings().project)
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+    found = policy.breaches(project) + shape.breaches(manifest)
     for sentence in found:
         print(f"policy: {sentence}")
     return 1 if found else 0

@@ -59,9 +59,11 @@ class Flywheel:
 
     def build(self, *, select: str = BEHAVIOR, **variables: Any) -> Run:
         """Run `dbt build` on the vars, and fail the test with its output if it fails."""
-        # Tests that also read models outside the selection belong to another build.
+        # Tests that also read models outside the selection belong to another build, and unit tests
+        # to the sample's.
         selection = ("--indirect-selection", "cautious", "--select", *select.split())
-        run = self.dbt("build", "--quiet", *selection, **variables)
+        without = ("--exclude-resource-type", "unit_test")
+        run = self.dbt("build", "--quiet", *selection, *without, **variables)
         assert run.status == 0, run.output
         return run
 
@@ -139,7 +141,7 @@ def make_flywheel(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], F
 def sample(make_flywheel: Callable[[str], Flywheel]) -> Flywheel:
     """The shipped sample log, built as on a fresh clone: every model, every data and unit test."""
     built = make_flywheel("sample")
-    run = built.plain_dbt("build")
+    run = built.plain_dbt("build", "--selector", "everything")
     assert run.status == 0, run.output
     return built
 

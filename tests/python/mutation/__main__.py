@@ -55,7 +55,10 @@ def _build(home: Path) -> None:
     """Build the shipped sample log with every test, in a folder of its own."""
     home.mkdir(parents=True)
     done = subprocess.run(
-        [sys.executable, "-c", "from dbt.cli.main import cli; cli()", "build", "--quiet"],
+        [
+            *(sys.executable, "-c", "from dbt.cli.main import cli; cli()"),
+            *("build", "--quiet", "--selector", "everything"),
+        ],
         cwd=PROJECT,
         env=os.environ
         | {
