@@ -10,7 +10,7 @@ export DBT_PROFILES_DIR ?= .
 export DO_NOT_TRACK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-equivalence mutation fuzz chaos run lint bench bench-bots lock clean
+.PHONY: help setup demo check test test-all test-equivalence mutation fuzz chaos run lint bench bench-bots lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -37,8 +37,14 @@ run: setup ## one turn on your own log: make run LOG=path [FEATURES=path]
 lint: setup ## ruff, sqlfluff, yamllint, and the strict gate: dbt's deprecations, the project's policy
 	@$(CHECK) lint $(if $(CHANGED),--changed)
 
+check: setup ## while you work: lint and build what changed since it passed, and every quick test
+	@$(CHECK)
+
 test: lint ## every test: dbt build with data and unit tests, Great Expectations, pytest
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+test-all: setup ## test and every long proof; those that passed on this tree are left out unless AGAIN=1
+	@MAKE="$(MAKE_COMMAND)" $(CHECK) proofs $(if $(AGAIN),--again)
 
 test-equivalence: setup ## build logs in many ways, and compare every public table with a rebuild's
 	@PYTHONPATH=python:tests/python $(BIN)/python -m equivalence

@@ -38,7 +38,7 @@ def changed(project: Path, tree: Tree, record: Path) -> frozenset[str]:
         tree: its files now.
         record: file of the last tree that passed. Without one, the last commit is compared.
     """
-    before = _recorded(record)
+    before = recorded(record)
     if before is None:
         names = _git(project, "diff", "--name-only", "--no-renames", "--relative", "-z", "HEAD")
         others = _git(project, "ls-files", "-z", "--others", "--exclude-standard")
@@ -49,18 +49,25 @@ def changed(project: Path, tree: Tree, record: Path) -> frozenset[str]:
 
 
 def remember(record: Path, tree: Tree) -> None:
-    """Write that a tree passed; an interrupted write leaves the former record."""
-    record.parent.mkdir(parents=True, exist_ok=True)
-    part = record.with_name(f"{record.name}.{os.getpid()}.part")
-    part.write_text(json.dumps(dict(tree), indent=0, sort_keys=True), encoding="utf-8")
-    part.replace(record)
+    """Write that a tree passed."""
+    write(record, json.dumps(dict(tree), indent=0, sort_keys=True))
 
 
-def _recorded(record: Path) -> dict[str, str] | None:
+def write(file: Path, text: str) -> None:
+    """Write a file whole: interrupted, it leaves the former one."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f"{file.name}.{os.getpid()}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(file)
+
+
+def recorded(record: Path) -> dict[str, str] | None:
+    """What `remember` or a stamp wrote; a file that cannot be read is none."""
     try:
-        return dict(json.loads(record.read_text(encoding="utf-8")))
+        content = json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+    return content if isinstance(content, dict) else None
 
 
 def _paths(project: Path) -> list[str]:

@@ -4,15 +4,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from threading import Event
+from threading import Lock
 
 from check import PROJECT
-
-DONE = object()
 
 
 @dataclass(frozen=True)
@@ -21,14 +19,14 @@ class Step:
 
     Attributes:
         name: what the line about it begins with.
-        command: program and arguments; an empty one passes at once.
+        command: program and arguments; none if there is nothing to do.
         environment: variables on top of this process's own.
-        passed: called after the command succeeded.
+        passed: called at once when the command has succeeded.
         note: said behind the seconds.
     """
 
     name: str
-    command: Sequence[str]
+    command: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     passed: Callable[[], None] | None = None
     note: str = ""
@@ -44,82 +42,109 @@ class Result:
     output: str
 
 
+class _Commands:
+    """The commands that run now, so that all can be ended when the check is."""
+
+    def __init__(self) -> None:
+        self._running: set[subprocess.Popen[str]] = set()
+        self._is_stopped = False
+        self._lock = Lock()  # no command may begin unseen while all are ended
+
+    def run(self, step: Step) -> Result | None:
+        """Run a step and wait for it; nothing after `stop`."""
+        started = time.monotonic()
+        status, output = 0, ""
+        if step.command:
+            process = self._begin(step)
+            if process is None:
+                return None
+            with process:
+                output, _ = process.communicate()
+            self._running.discard(process)
+            status = process.returncode
+        if status == 0 and step.passed is not None:
+            step.passed()
+        return Result(step, status, time.monotonic() - started, output)
+
+    def stop(self) -> None:
+        """End what runs, and let nothing begin."""
+        with self._lock:
+            self._is_stopped = True
+            for process in list(self._running):
+                process.terminate()
+
+    def _begin(self, step: Step) -> subprocess.Popen[str] | None:
+        paths = os.pathsep.join(str(PROJECT / folder) for folder in ("python", "tests/python"))
+        with self._lock:
+            if self._is_stopped:
+                return None
+            process = subprocess.Popen(
+                step.command,
+                cwd=PROJECT,
+                env=os.environ | {"PYTHONPATH": paths} | step.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+            )
+            self._running.add(process)
+            return process
+
+
 def python(*arguments: str) -> tuple[str, ...]:
     """The command that runs this Python with the arguments."""
     return (sys.executable, *arguments)
 
 
-def run(step: Step) -> Result:
-    """Run one step in the project's folder, and wait for it."""
-    started = time.monotonic()
-    status, output = 0, ""
-    if step.command:
-        paths = os.pathsep.join(str(PROJECT / folder) for folder in ("python", "tests/python"))
-        done = subprocess.run(
-            step.command,
-            cwd=PROJECT,
-            env=os.environ | {"PYTHONPATH": paths} | step.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        )
-        status, output = done.returncode, done.stdout
-    if status == 0 and step.passed is not None:
-        step.passed()
-    return Result(step, status, time.monotonic() - started, output)
-
-
 def side_by_side(*lanes: Sequence[Step]) -> Iterator[Result]:
     """Run lanes beside each other, each lane's steps in turn; results come as steps end.
 
-    A step that fails stops no other: one run shows everything that is wrong. After Ctrl-C, which
-    the running commands receive as well, no further step begins.
+    A step that fails stops no other: one run shows everything that is wrong. When the caller is
+    interrupted, the running commands are ended and no further one begins.
     """
-    results: SimpleQueue[Result | BaseException | object] = SimpleQueue()
-    stopped = Event()
+    commands = _Commands()
+    results: SimpleQueue[Result | BaseException | None] = SimpleQueue()
 
     def work(lane: Sequence[Step]) -> None:
         try:
             for step in lane:
-                if stopped.is_set():
-                    break
-                results.put(run(step))
+                if (result := commands.run(step)) is not None:
+                    results.put(result)
         except BaseException as error:
             results.put(error)
         finally:
-            results.put(DONE)
+            results.put(None)
 
     with ThreadPoolExecutor(max(1, len(lanes))) as pool:
         for lane in lanes:
             pool.submit(work, lane)
         try:
-            running = len(lanes)
-            while running:
+            n_running = len(lanes)
+            while n_running:
                 result = results.get()
-                if isinstance(result, BaseException):
-                    raise result
-                if isinstance(result, Result):
+                if result is None:
+                    n_running -= 1
+                elif isinstance(result, Result):
                     yield result
                 else:
-                    running -= 1
+                    raise result
         finally:
-            stopped.set()
+            commands.stop()
 
 
-def show(results: Iterator[Result]) -> bool:
+def show(results: Iterable[Result]) -> set[str]:
     """Print a line for each result, and the output of those that failed.
 
     Returns:
-        Whether all passed.
+        Names of the steps that failed.
     """
-    is_well = True
+    failed = set()
     for result in results:
-        verdict = "" if result.status == 0 else f"  FAILED ({result.status})"
+        verdict = f"  FAILED ({result.status})" if result.status else ""
         note = f"  {result.step.note}" if result.step.note else ""
         print(f"  {result.step.name:<14}{result.seconds:6.1f} s{verdict}{note}", flush=True)
         if result.status:
-            is_well = False
+            failed.add(result.step.name)
             print(result.output.rstrip(), flush=True)
-    return is_well
+    return failed
