@@ -273,12 +273,20 @@ def test_the_sample_is_built_whole_once_and_then_where_it_changed(tmp_path: Path
 
 
 def test_tests_that_build_are_left_out() -> None:
-    assert plugin.is_building("test_any", ["tmp_path", "sample"])
-    assert not plugin.is_building("test_any", ["tmp_path"])
-    assert all(plugin.is_building(module, []) for module in plugin.SLOW)
-    modules = {path.stem for path in (PROJECT / "tests" / "python").glob("test_*.py")}
-    assert plugin.SLOW.keys() <= modules
-    assert all(reason for reason in plugin.SLOW.values())
+    assert plugin.is_building("test_any", "test_it", ["tmp_path", "sample"])
+    assert not plugin.is_building("test_any", "test_it", ["tmp_path", "rows", "ubi"])
+    assert plugin.is_building("test_cli", "test_it", ["ubi"])
+    assert plugin.is_building("test_fuzz", "test_it", [])
+
+
+def test_what_is_left_out_by_name_exists() -> None:
+    """A test that was renamed would come back to the quick ones, unseen."""
+    for name in plugin.SLOW:
+        module, _, test = name.partition("::")
+        assert f"def {test}" in (PROJECT / "tests" / "python" / f"{module}.py").read_text()
+    for name in filter(lambda name: "." in name, plugin.BUILDING):
+        module, _, fixture = name.partition(".")
+        assert f"def {fixture}(" in (PROJECT / "tests" / "python" / f"{module}.py").read_text()
 
 
 def _environment(home: Path) -> dict[str, str]:

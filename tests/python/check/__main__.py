@@ -19,6 +19,8 @@ from check.steps import Step, python, show, side_by_side
 from flywheel.errors import FlywheelError
 from flywheel.settings import load_settings
 
+TWO_PROCESSES = ("--numprocesses", "2", "--dist", "loadfile")
+
 
 @click.group(invoke_without_command=True)
 @click.pass_context
@@ -79,7 +81,7 @@ def _quick_tests(tree: Tree, record: Path) -> Step:
         return Step("quick tests", note="nothing changed")
     return Step(
         "quick tests",
-        python("-m", "pytest", "-p", "check.plugin", "-m", "not builds"),
+        python("-m", "pytest", "-p", "check.plugin", "-m", "not builds", *TWO_PROCESSES),
         passed=lambda: remember(record, tree),
     )
 
