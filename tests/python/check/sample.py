@@ -16,6 +16,8 @@ from check.changes import Tree, changed, remember
 from check.lint import is_parsed
 from check.steps import Step, python
 
+# Of itself dbt leaves out unit tests (selectors.yml).
+EVERYTHING = ("--selector", "everything")
 FULL = "the whole sample, once: there is no build of it yet"
 # Changed models and those that read them directly. A test that also reads others runs only if
 # everything below it is built: the models further down still hold what they held before.
@@ -60,7 +62,7 @@ class Sample:
             for file in self.folder.glob("warehouse.duckdb*"):
                 file.unlink()
             shutil.rmtree(self.folder / "state", ignore_errors=True)
-            return self._build((), tree, note=FULL)
+            return self._build(EVERYTHING, tree, note=FULL)
         if not any(map(_is_built, paths)):
             return Step("sample build", note="nothing that dbt reads changed")
         # As on a fresh clone: rows that an incremental model kept were made by its former SQL.
