@@ -267,7 +267,20 @@ def test_the_sample_is_built_whole_once_and_then_where_it_changed(tmp_path: Path
     later = build.step(tree | {model: "other"})
     assert "state:modified+1" in later.command
     assert build.warehouse.exists()
+    assert "state:modified+1" in build.step(tree | {model: "another"}).command
 
+    assert build.step(tree).note == sample.FULL, "taken back after a build that did not pass"
+    assert not build.warehouse.exists()
+
+
+def test_other_packages_build_the_sample_anew(tmp_path: Path) -> None:
+    build = sample.Sample(tmp_path)
+    tree = read_tree(PROJECT)
+    for path in (build.warehouse, build.manifest):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("{}")
+    remember(build.record, tree)
+    assert not build.step(tree).command
     assert build.step(tree | {"requirements.lock": "other"}).note == sample.FULL
     assert not build.warehouse.exists()
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from check import PROJECT
-from check.changes import Tree, changed, remember
+from check.changes import Tree, changed, recorded, remember
 from check.lint import is_parsed
 from check.steps import Step, python
 
 # Of itself dbt leaves out unit tests (selectors.yml).
 EVERYTHING = ("--selector", "everything")
-FULL = "the whole sample, once: there is no build of it yet"
+FULL = "the whole sample: there is no build of it, or none to go on from"
 # Changed models and those that read them directly. A test that also reads others runs only if
 # everything below it is built: the models further down still hold what they held before.
 SELECTION = ("--select", "state:modified+1", "--indirect-selection", "buildable")
@@ -49,15 +49,22 @@ class Sample:
         """The files of that project."""
         return self.folder / "state" / "tree.json"
 
+    @property
+    def tried(self) -> Path:
+        """The files that changed in builds since, none of which passed."""
+        return self.folder / "state" / "tried.json"
+
     def step(self, tree: Tree) -> Step:
-        """What brings the warehouse up to date, tests included.
+        """What brings the warehouse up to date, tests included; to be run.
 
         Args:
             tree: the project's files now.
         """
         is_there = all(path.exists() for path in (self.warehouse, self.manifest, self.record))
         paths = changed(PROJECT, tree, self.record) if is_there else frozenset()
-        if not is_there or "requirements.lock" in paths:
+        # Taken back after a failure: the warehouse may hold what no manifest knows of.
+        is_lost = any(map(_is_built, (recorded(self.tried) or {}).keys() - paths))
+        if not is_there or is_lost or "requirements.lock" in paths:
             # Nothing of an older or unfinished build may stand in for a model.
             for file in self.folder.glob("warehouse.duckdb*"):
                 file.unlink()
@@ -66,6 +73,8 @@ class Sample:
         if not any(map(_is_built, paths)):
             return Step("sample build", note="nothing that dbt reads changed")
         # As on a fresh clone: rows that an incremental model kept were made by its former SQL.
+        before = recorded(self.tried) or {}
+        remember(self.tried, before | {path: tree.get(path, "") for path in paths})
         selection = (*SELECTION, "--state", str(self.manifest.parent), "--full-refresh")
         return self._build(selection, tree, note="changed models, those that read them, tests")
 
@@ -93,6 +102,7 @@ class Sample:
         shutil.copyfile(self.folder / "target" / "manifest.json", part)
         part.replace(self.manifest)
         remember(self.record, tree)
+        self.tried.unlink(missing_ok=True)
 
 
 def _is_built(path: str) -> bool:
