@@ -86,7 +86,8 @@ def run_dbt(
             not start, a model failed or a test failed.
         KeyboardInterrupt: the user pressed Ctrl-C; what dbt had finished stays.
     """
-    if settings.database.exists():
+    is_new = not settings.database.exists()
+    if not is_new:
         with connect(settings, read_only=False):
             pass  # waits until nobody else holds the file, and says what is wrong with it
     dbt_runner = _import_dbt()
@@ -131,6 +132,8 @@ def run_dbt(
                 _release_warehouse()
             except duckdb.Error as error:  # what failed before it says more
                 unclosed = error
+    if is_new:
+        _remove_stillborn(settings.database)
     if interruption.is_set():
         raise KeyboardInterrupt
     results = list(outcome.result) if isinstance(outcome.result, Iterable) else []
@@ -138,7 +141,7 @@ def run_dbt(
     if failures:
         raise FlywheelError(
             _unreadable_file(failures, given=variables or {}, project=settings.project)
-            or _failure_sentence(failures, settings.database)
+            or _failure_sentence(failures, settings)
         )
     if not outcome.success:
         said = output.getvalue()
@@ -250,6 +253,15 @@ def _as_plain_text(value: Any) -> Any:
     return re.sub(r"{(?=[{%#])", "{{ '{' }}", value) if isinstance(value, str) else value
 
 
+def _remove_stillborn(database: Path) -> None:
+    """Remove a warehouse whose first bytes found no room: it holds nothing, and never opens."""
+    if database.is_file():
+        with database.open("rb") as file:
+            is_whole = file.read(12)[8:] == b"DUCK"
+        if not is_whole:
+            database.unlink()
+
+
 def _release_warehouse() -> None:
     """Close the file that the adapter keeps open after a run, so that others may have it."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
@@ -270,9 +282,9 @@ def _summary(results: Sequence[Any]) -> BuildSummary:
     )
 
 
-def _failure_sentence(failures: Sequence[Any], database: Path) -> str:
+def _failure_sentence(failures: Sequence[Any], settings: Settings) -> str:
     # One full disk fails many models, some with words that do not name it: the clearest counts.
-    faults = [fault_sentence(failure.message or "", database) for failure in failures]
+    faults = [fault_sentence(failure.message or "", settings.database) for failure in failures]
     named = next((fault for fault in faults if fault is not None), None)
     if named is not None:
         return named
@@ -281,6 +293,12 @@ def _failure_sentence(failures: Sequence[Any], database: Path) -> str:
     more = f" ({len(failures) - 1} more failed)" if len(failures) > 1 else ""
     if kind == "Data test":
         rows = first.failures or 0
+        nulls = _columns_with_nulls(first, settings)
+        if nulls:
+            return (
+                f"{kind} {first.node.name} found nulls in {nulls}{more}; mend the input or the "
+                f"model, or take the column from the list in {first.node.original_file_path}."
+            )
         return (
             f"{kind} {first.node.name} found {rows} row{'' if rows == 1 else 's'} that break its "
             f"rule{more}; look at them with the query in {first.node.original_file_path}, and "
@@ -290,6 +308,19 @@ def _failure_sentence(failures: Sequence[Any], database: Path) -> str:
         f"{kind} {first.node.name} failed{more}: {_essence(first.message or '')} "
         f"(see {first.node.original_file_path})."
     )
+
+
+def _columns_with_nulls(failure: Any, settings: Settings) -> str:
+    """Columns and numbers of rows that a failed required_columns found; else an empty text."""
+    about = getattr(failure.node, "test_metadata", None)
+    if failure.status != "fail" or about is None or about.name != "required_columns":
+        return ""
+    try:
+        with connect(settings) as connection:
+            found = connection.execute(failure.node.compiled_code).fetchall()
+    except (duckdb.Error, FlywheelError):
+        return ""
+    return ", ".join(f"{column} ({n} row{'' if n == 1 else 's'})" for column, n in found)
 
 
 def _start_sentence(exception: BaseException | None, output: str, database: Path) -> str:

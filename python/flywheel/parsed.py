@@ -7,10 +7,11 @@ a name made of everything that does shape it.
 
 import hashlib
 import os
+from argparse import Namespace
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flywheel.files import write_atomic
 from flywheel.settings import Settings
@@ -90,6 +91,16 @@ def keep(settings: Settings, manifest: "Manifest") -> None:
         except OSError:
             continue
         return
+
+
+def as_json(manifest: "Manifest") -> dict[str, Any]:
+    """The content that dbt would write as manifest.json."""
+    from dbt.flags import get_flags, set_flags
+
+    if not hasattr(get_flags(), "SEND_ANONYMOUS_USAGE_STATS"):
+        # Metadata name it, and no dbt command has set it yet in this process.
+        set_flags(Namespace(SEND_ANONYMOUS_USAGE_STATS=False))
+    return dict(manifest.writable_manifest().to_dict(omit_none=False))
 
 
 def _files(project: Path) -> Iterator[Path]:

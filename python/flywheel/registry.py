@@ -930,7 +930,7 @@ def _missing_tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
     present = {
         row[0]
         for row in connection.execute(
-            "select table_name from information_schema.tables where table_schema = 'flywheel_state'"
+            "select table_name from duckdb_tables() where schema_name = 'flywheel_state'"
         ).fetchall()
     }
     return [name for name in _STATE_TABLES if name not in present]

@@ -56,9 +56,8 @@ def main() -> int:
         except FlywheelError as error:
             print(f"strict: {error}")
             return 1
-        file = Path(folder) / "manifest.json"
-        project = load_project(file, load_settings().project)
-        manifest = json.loads(file.read_text(encoding="utf-8"))
+        manifest = json.loads((Path(folder) / "manifest.json").read_text(encoding="utf-8"))
+    project = load_project(manifest, load_settings().project)
     found = policy.breaches(project) + shape.breaches(manifest)
     for sentence in found:
         print(f"policy: {sentence}")

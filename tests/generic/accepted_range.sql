@@ -1,4 +1,4 @@
-{# Values lie between the bounds, both included; nulls pass (not_null is a test of its own). #}
+{# Values lie between the bounds, both included; nulls pass (required_columns is a test of its own). #}
 {% test accepted_range(model, column_name, min_value=none, max_value=none) %}
 
     select {{ column_name }}

@@ -1,9 +1,13 @@
 """What the tests share: a flywheel of their own, built by a process of its own."""
 
+import dataclasses
+import fcntl
+import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +17,8 @@ import duckdb
 import pytest
 import yaml
 
+import warm
+from patience import PATIENCE
 from simulated import small_world, write_flat
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -33,8 +39,8 @@ class Run:
 class Flywheel:
     """One flywheel in a folder of its own.
 
-    A build runs in a process of its own, as it does for users: dbt keeps its connection open for
-    the life of a process, and a DuckDB file has one writer.
+    Commands run in processes of their own, as they do for users: dbt keeps its connection open for
+    the life of a process, and a DuckDB file has one writer. They are forks of a warm one (`warm`).
     """
 
     home: Path
@@ -45,17 +51,25 @@ class Flywheel:
 
     def command(self, *arguments: str, cwd: Path = PROJECT) -> Run:
         """Run `flywheel ARGUMENTS`."""
-        return self._run([sys.executable, "-m", "flywheel", *arguments], cwd)
+        return self._run("flywheel", arguments, cwd)
 
     def dbt(self, *arguments: str, **variables: Any) -> Run:
         """Run `dbt ARGUMENTS --vars VARIABLES`."""
         given = yaml.safe_dump({"ranking_features": "", **_plain(variables)})
-        return self.plain_dbt(*arguments, "--vars", given)
+        return self._run("dbt", (*arguments, "--vars", given), PROJECT)
 
     def plain_dbt(self, *arguments: str) -> Run:
-        """Run `dbt ARGUMENTS` with the project's own vars."""
-        starter = (sys.executable, "-c", "from dbt.cli.main import cli; cli()")
-        return self._run([*starter, *arguments], PROJECT)
+        """Run `dbt ARGUMENTS` with the project's own vars, from nothing, as a person would."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(
+            [sys.executable, "-c", "from dbt.cli.main import cli; cli()", *arguments],
+            cwd=PROJECT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        return Run(done.returncode, done.stdout + done.stderr, done.stdout)
 
     def build(self, *, select: str = BEHAVIOR, **variables: Any) -> Run:
         """Run `dbt build` on the vars, and fail the test with its output if it fails."""
@@ -107,12 +121,10 @@ class Flywheel:
             "COLUMNS": "200",
         }
 
-    def _run(self, command: list[str], cwd: Path) -> Run:
+    def _run(self, program: str, arguments: Sequence[Any], cwd: Path) -> Run:
         self.home.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(
-            command, cwd=cwd, env=self.environment, capture_output=True, text=True, timeout=280
-        )
-        return Run(done.returncode, done.stdout + done.stderr, done.stdout)
+        status, output, errors = warm.run(program, arguments, cwd=cwd, environment=self.environment)
+        return Run(status, output + errors, output)
 
 
 @dataclass(frozen=True)
@@ -138,39 +150,78 @@ def make_flywheel(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], F
 
 
 @pytest.fixture(scope="session")
-def sample(make_flywheel: Callable[[str], Flywheel]) -> Flywheel:
-    """The shipped sample log, built as on a fresh clone: every model, every data and unit test."""
-    built = make_flywheel("sample")
-    run = built.plain_dbt("build", "--selector", "everything")
-    assert run.status == 0, run.output
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of a test run have in common."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+def made_once(folder: Path, make: Callable[[], Run]) -> Run:
+    """What `make` did, by whichever process came first; the others wait for it.
+
+    Args:
+        folder: where it is made. What a failed attempt left is cleared away.
+        make: does it, and returns what it printed.
+    """
+    note = folder.with_name(f"{folder.name}.json")
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not note.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            note.write_text(json.dumps(dataclasses.asdict(make())))
+    return Run(**json.loads(note.read_text()))
+
+
+@pytest.fixture(scope="session")
+def sample(shared: Path) -> Flywheel:
+    """The shipped sample log, built as on a fresh clone: every model, every data and unit test.
+
+    Only to be read: all processes share it.
+    """
+    built = Flywheel(shared / "sample")
+
+    def make() -> Run:
+        run = built.plain_dbt("build", "--selector", "everything")
+        assert run.status == 0, run.output
+        return run
+
+    made_once(built.home, make)
     return built
 
 
 @pytest.fixture(scope="session")
-def flat(tmp_path_factory: pytest.TempPathFactory) -> Turned:
+def flat(shared: Path) -> Turned:
     """One turn on a flat log of the six required columns, after one that was killed in its build.
 
-    Every path needs quoting. Whoever changes it works on a copy.
+    Every path needs quoting. All processes share it: whoever changes it works on a copy.
     """
-    from killing import Process, exists
+    from killing import Process, logged
 
-    folder = tmp_path_factory.mktemp('it\'s a "flat" one')
-    world = small_world()
-    log = write_flat(world, folder / "my log's folder" / "flat log.parquet")
-    features = world.write_features(folder / "the 'features' file.parquet")
+    folder = shared / 'it\'s a "flat" one'
+    log = folder / "my log's folder" / "flat log.parquet"
+    features = folder / "the 'features' file.parquet"
     flywheel = Flywheel(folder / 'my "home\'s" place')
-    arguments = [
-        *("run", "--log", str(log), "--features", str(features)),
-        *("--no-tests", "--no-validation"),
-    ]
-    killed = Process(flywheel, ["-m", "flywheel", *arguments], folder / "killed.txt")
-    # The warehouse exists, so dbt is in the middle of its models.
-    assert killed.kill_when(exists("warehouse.duckdb"), 0.7), killed.said
-    assert not (flywheel.home / "vars.json").exists()
-    turn = flywheel.command(*arguments)
-    assert turn.status == 0, turn.output
-    assert "Traceback" not in turn.output
-    return Turned(flywheel, turn, log, features)
+
+    def make() -> Run:
+        world = small_world()
+        write_flat(world, log)
+        world.write_features(features)
+        arguments = [
+            *("run", "--log", str(log), "--features", str(features)),
+            *("--no-tests", "--no-validation"),
+        ]
+        killed = Process(flywheel, ["-m", "flywheel", *arguments], folder / "killed.txt")
+        # In the middle of dbt's models.
+        assert killed.kill_when(logged("int_log_searches")), killed.said
+        assert flywheel.database.exists()
+        assert not (flywheel.home / "vars.json").exists()
+        turn = flywheel.command(*arguments)
+        assert turn.status == 0, turn.output
+        assert "Traceback" not in turn.output
+        return turn
+
+    return Turned(flywheel, made_once(folder, make), log, features)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Processes that are killed at a chosen moment."""
+"""Processes that are killed, or interrupted, at a chosen moment: after an event, not a delay."""
 
 import os
 import re
@@ -13,8 +13,7 @@ from pathlib import Path
 import duckdb
 
 from conftest import Flywheel
-
-PATIENCE = 120.0
+from patience import PATIENCE, wait_until
 
 
 @dataclass
@@ -25,9 +24,11 @@ class Process:
     arguments: list[str]
     output: Path
     process: subprocess.Popen[bytes] = field(init=False)
+    n_logged: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.output.parent.mkdir(parents=True, exist_ok=True)
+        self.n_logged = len(finished_models(self.flywheel))
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-u", *self.arguments],
@@ -35,6 +36,8 @@ class Process:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                # What starts in the background of a shell ignores Ctrl-C; this must not.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
             )
 
     @property
@@ -43,16 +46,32 @@ class Process:
 
     def kill_when(self, moment: Callable[["Process"], bool], delay: float = 0.0) -> bool:
         """SIGKILL the whole group `delay` seconds after a moment; False if it had ended before."""
-        deadline = time.monotonic() + PATIENCE
-        while not moment(self):
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                break
-            time.sleep(0.002)
+        return self.signal_when(moment, signal.SIGKILL, delay)
+
+    def signal_when(
+        self,
+        moment: Callable[["Process"], bool],
+        number: int,
+        delay: float = 0.0,
+        *,
+        wait: bool = True,
+    ) -> bool:
+        """Send the group a signal after a moment, and wait for its end; False if it came too late.
+
+        Raises:
+            TimeoutError: neither the moment nor the end came within `PATIENCE`.
+        """
+        wait_until(
+            lambda: moment(self) or self.process.poll() is not None,
+            f"the moment to send signal {number}",
+            every=0.002,
+        )
         time.sleep(delay)
         alive = self.process.poll() is None
         if alive:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+            os.killpg(self.process.pid, number)
+        if wait:
+            self.process.wait(PATIENCE)
         return alive
 
     def finish(self) -> None:
@@ -64,6 +83,29 @@ class Process:
 def said(word: str) -> Callable[[Process], bool]:
     """The moment after a step's line."""
     return lambda process: bool(re.search(rf"^{word}\b", process.said, re.MULTILINE))
+
+
+def finished_models(flywheel: Flywheel) -> list[str]:
+    """Models and seeds that dbt has finished, in all runs, by the log it keeps in the home."""
+    log = flywheel.home / "logs" / "dbt.log"
+    if not log.exists():
+        return []
+    return re.findall(r"^.* OK (?:created|loaded) .*$", log.read_text(errors="replace"), re.M)
+
+
+def logged(model: str) -> Callable[[Process], bool]:
+    """The moment the process has finished a model."""
+
+    def happened(process: Process) -> bool:
+        done = finished_models(process.flywheel)[process.n_logged :]
+        return any(re.search(rf"\b{model}\b", line) for line in done)
+
+    return happened
+
+
+def finished(n_models: int) -> Callable[[Process], bool]:
+    """The moment the process has finished so many models."""
+    return lambda process: len(finished_models(process.flywheel)) >= process.n_logged + n_models
 
 
 def exists(pattern: str) -> Callable[[Process], bool]:

@@ -24,7 +24,7 @@ from flywheel.deployment import LOGGED_ORDER, says_the_same
 from flywheel.files import TEMPORARY_PREFIX, sha256_file
 from flywheel.serving import load_deployment
 from flywheel.warehouse import connect
-from killing import Process, contents, exists, readable, said
+from killing import Process, contents, exists, finished, readable, said
 from simulated import settings_of
 
 RANDOM_KILLS = int(os.environ.get("FLYWHEEL_CHAOS_KILLS", "1"))
@@ -137,11 +137,11 @@ def assert_turn_is_told(flywheel: Flywheel) -> None:
 
 
 MOMENTS: dict[str, tuple[Callable[[Process], bool], float]] = {
-    "training": (said("ready"), 0.25),
+    "training": (said("ready"), 0.1),
     "registering": (exists(f"models/{TEMPORARY_PREFIX}*"), 0.0),
     "model in its place": (exists("models/v*"), 0.0),
     "scoring": (said("Train"), 0.02),
-    "comparing": (said("Train"), 0.6),
+    "comparing": (finished(1), 0.0),
     "canary on its way": (said("Evaluate"), 0.0),
     "canary started": (manifest_names_a_canary, 0.0),
 }
@@ -169,11 +169,18 @@ def test_a_killed_turn_is_taken_up(built: Flywheel, tmp_path: Path, moment: str)
 
 @pytest.mark.parametrize("seed", range(RANDOM_KILLS))
 def test_a_turn_killed_at_random_is_taken_up(built: Flywheel, tmp_path: Path, seed: int) -> None:
-    """A thorough run kills twice, so that the second kill hits the recovery."""
+    """A thorough run kills twice, so that the second kill hits the recovery.
+
+    The moment is an event drawn from those of a turn, or a little later. After the first kill a
+    turn has less to do: it may end before the second, which then has killed nothing.
+    """
     flywheel = copy_of(built, tmp_path)
     draw = random.Random(20260105 + seed)
+    moments = [moment for moment, _ in MOMENTS.values()] + [finished(n) for n in range(2, 6)]
     for number in range(1 + THOROUGH):
-        started(flywheel, f"killed{number}").kill_when(said("ready"), draw.uniform(0.0, 4.0))
+        process = started(flywheel, f"killed{number}")
+        was_killed = process.kill_when(draw.choice(moments), draw.uniform(0.0, 0.2))
+        assert was_killed or number, process.said
         assert_whole(flywheel, repaired=False)
     turn(flywheel)
     command(flywheel, "status")
@@ -214,7 +221,7 @@ def test_a_killed_full_run_is_taken_up_by_the_next(flat: Turned, tmp_path: Path)
     flywheel = copy_of(flat.flywheel, tmp_path)
     arguments = ["-m", "flywheel", "run", "--no-tests", "--no-validation"]
     killed = Process(flywheel, arguments, flywheel.home / "killed.txt")
-    assert killed.kill_when(said("Check"), random.Random(3).uniform(2.0, 5.0)), killed.said
+    assert killed.kill_when(finished(random.Random(3).randrange(10, 60))), killed.said
     assert "Build" not in killed.said
     Process(flywheel, arguments, flywheel.home / "next.txt").finish()
     assert assert_whole(flywheel, repaired=True).running is not None
@@ -240,8 +247,8 @@ def decide(flywheel: Flywheel, deployment_id: str) -> None:
 
 # --- builds -------------------------------------------------------------------------------------
 
-BUILD_SECONDS = 12.0
-"""About how long a build takes; kills are drawn from it, and some come after the end."""
+BUILT_NODES = 74
+"""Seeds and models of a build; the kill comes after one of them, drawn, or a little later."""
 
 
 @dataclass(frozen=True)
@@ -309,7 +316,8 @@ def test_a_build_killed_at_random_loses_and_doubles_nothing(
         killed = Process(
             flywheel, ["-m", "flywheel", *growing.arguments], flywheel.home / f"killed{number}.txt"
         )
-        killed.kill_when(said("Check"), draw.uniform(0.5, BUILD_SECONDS))
+        moment = finished(draw.randrange(BUILT_NODES - 2))
+        assert killed.kill_when(moment, draw.uniform(0.0, 0.1)), killed.said
         if flywheel.database.exists():
             found = readable(flywheel)
             assert set(tables) <= set(found)

@@ -402,17 +402,18 @@ def held(database: Path, *, read_only: bool) -> Iterator[None]:
         process.stdin.close()
 
 
-def test_a_held_warehouse_is_said(flat: Turned, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_held_warehouse_is_said(copied: Turned, monkeypatch: pytest.MonkeyPatch) -> None:
+    flywheel = copied.flywheel
     monkeypatch.setenv("FLYWHEEL_LOCK_WAIT", "0.3")
-    with held(flat.flywheel.database, read_only=False):
+    with held(flywheel.database, read_only=False):
         for command in (["status"], ["promote"], ["canary"], ["run", "--no-tests"]):
-            assert "held by another process" in refused(flat.flywheel, *command)
-    with held(flat.flywheel.database, read_only=True):
-        ok(flat.flywheel, "status")  # readers share
+            assert "held by another process" in refused(flywheel, *command)
+    with held(flywheel.database, read_only=True):
+        ok(flywheel, "status")  # readers share
         for command in (["promote"], ["build", "--no-tests"]):
-            assert "held by another process" in refused(flat.flywheel, *command)
+            assert "held by another process" in refused(flywheel, *command)
     monkeypatch.setenv("FLYWHEEL_LOCK_WAIT", "soon")
-    assert "FLYWHEEL_LOCK_WAIT" in refused(flat.flywheel, "status")
+    assert "FLYWHEEL_LOCK_WAIT" in refused(flywheel, "status")
 
 
 @pytest.mark.parametrize("content", [b"not a warehouse at all " * 500, b"", b"\0" * 8192])

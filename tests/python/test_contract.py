@@ -32,7 +32,7 @@ FIXED = (FixedTable("fct_things", "thing", ("thing_id", "colour")),)
 @pytest.fixture(scope="session")
 def parsed(tmp_path_factory: pytest.TempPathFactory) -> Project:
     home = tmp_path_factory.mktemp("contract")
-    return parse_project(Settings(PROJECT, home, home / "none.duckdb"))
+    return parse_project(Settings(PROJECT, home, home / "warehouse.duckdb"))
 
 
 @pytest.fixture(scope="session")

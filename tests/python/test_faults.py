@@ -12,7 +12,6 @@ import signal
 import struct
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -27,7 +26,8 @@ from flywheel.errors import FlywheelError
 from flywheel.files import TEMPORARY_PREFIX, atomic_path
 from flywheel.locking import exclusive
 from flywheel.warehouse import connect, fault_sentence
-from killing import contents, public_tables, readable
+from killing import Process, contents, finished, public_tables, readable, said
+from patience import PATIENCE, wait_until
 from simulated import settings_of
 
 LOCKED_BY_PATIENCE = "0.3"
@@ -323,19 +323,21 @@ HOLD = """
 import duckdb, sys, time
 connection = duckdb.connect(sys.argv[1])
 print("ready", flush=True)
-time.sleep(float(sys.argv[2]))
+while True:
+    time.sleep(1)
 """
 
 
 def test_a_warehouse_that_another_process_holds_is_waited_for(
-    copied: Flywheel, log: Path, monkeypatch: pytest.MonkeyPatch
+    copied: Flywheel, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with another_process(HOLD, str(copied.database), "3") as holder:
-        run = build(copied, log)
-        assert run.status == 0, run.output
-        assert f"flywheel: waiting for the warehouse {copied.database}" in run.output
-        assert str(holder.pid) in run.output
-    with another_process(HOLD, str(copied.database), "60"):
+    with another_process(HOLD, str(copied.database)) as holder:
+        process = Process(copied, ["-m", "flywheel", *arguments(log)], tmp_path / "said.txt")
+        waiting = f"flywheel: waiting for the warehouse {copied.database}"
+        wait_until(lambda: waiting in process.said, "the build waits")
+        assert str(holder.pid) in process.said
+    process.finish()
+    with another_process(HOLD, str(copied.database)):
         monkeypatch.setenv("FLYWHEEL_LOCK_WAIT", LOCKED_BY_PATIENCE)
         line = refused(build(copied, log))
         assert f"The warehouse {copied.database} is held by another process" in line
@@ -367,7 +369,8 @@ from flywheel.settings import Settings
 home = Path(sys.argv[1])
 with exclusive(Settings(home, home, home / "warehouse.duckdb"), "run"):
     print("ready", flush=True)
-    time.sleep(60)
+    while True:
+        time.sleep(1)
 """
     with another_process(hold, str(copied.home)) as holder:
         holder.send_signal(signal.SIGKILL)
@@ -378,51 +381,44 @@ with exclusive(Settings(home, home, home / "warehouse.duckdb"), "run"):
 
 
 def test_two_builds_at_once_do_nothing_double(
-    copied: Flywheel, built: Flywheel, log: Path, monkeypatch: pytest.MonkeyPatch
+    copied: Flywheel,
+    built: Flywheel,
+    log: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("FLYWHEEL_LOCK_WAIT", "250")
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "flywheel", *arguments(log)],
-            env=copied.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    said = [process.communicate(timeout=280)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], said
-    assert any("waiting for another command (flywheel build, process" in text for text in said)
+    monkeypatch.setenv("FLYWHEEL_LOCK_WAIT", str(PATIENCE))
+    command = ["-m", "flywheel", *arguments(log)]
+    # The second starts while the first, stopped in the middle of its models, has the right.
+    first = Process(copied, command, tmp_path / "first.txt")
+    assert first.signal_when(finished(5), signal.SIGSTOP, wait=False), first.said
+    second = Process(copied, command, tmp_path / "second.txt")
+    waiting = "waiting for another command (flywheel build, process"
+    wait_until(lambda: waiting in second.said, "the second build waits")
+    os.killpg(first.process.pid, signal.SIGCONT)
+    first.finish()
+    second.finish()
+    assert waiting not in first.said
     assert contents(copied) == contents(built)
 
 
 # --- Ctrl-C -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("delay", [0.1, 3.0])
+@pytest.mark.parametrize("moment", ["dbt is imported", "models are built"])
 def test_ctrl_c_leaves_a_sentence_and_a_usable_warehouse(
-    copied: Flywheel, built: Flywheel, log: Path, delay: float
+    copied: Flywheel, built: Flywheel, log: Path, tmp_path: Path, moment: str
 ) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "flywheel", *arguments(log)],
-        env=copied.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        # A process started in the background of a shell ignores Ctrl-C; this one must not.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
-    assert process.stdout is not None
-    said = process.stdout.readline()
-    assert said.startswith("Check")
-    time.sleep(delay)
-    process.send_signal(signal.SIGINT)
-    said += process.communicate(timeout=60)[0]
-    assert process.returncode in (130, -signal.SIGINT), said
-    lines = said.splitlines()
-    assert lines[1:] == ["flywheel: stopped; the next run goes on from here."], said
+    process = Process(copied, ["-m", "flywheel", *arguments(log)], tmp_path / "said.txt")
+    is_early = moment == "dbt is imported"
+    assert process.signal_when(
+        said("Check") if is_early else finished(5), signal.SIGINT, 0.1 if is_early else 0.0
+    ), process.said
+    assert process.process.returncode in (130, -signal.SIGINT), process.said
+    checked, *lines = process.said.splitlines()
+    assert checked.startswith("Check")
+    assert lines == ["flywheel: stopped; the next run goes on from here."], process.said
     readable(copied)
-    if delay > 1:
+    if not is_early:
         assert build(copied, log).status == 0
     assert contents(copied) == contents(built)

@@ -143,7 +143,7 @@ def test_old_manifests_make_room(project: Settings) -> None:
 def test_no_var_changes_the_manifest(tmp_path: Path) -> None:
     """Every var gets another value, and dbt parses the same project."""
     home = tmp_path / "home"
-    before = _comparable(_parsed_with({}, home))
+    before = _comparable(parse(settings_of(home)))
     after = _comparable(_parsed_with(_other_values(), home))
     assert before.keys() == after.keys()
     for name, node in before.items():
@@ -274,7 +274,7 @@ def _parsed_with(variables: dict[str, Any], home: Path) -> Any:
 
 def _comparable(manifest: Any) -> dict[str, Any]:
     """Every node, without the moment it was parsed."""
-    told = manifest.writable_manifest().to_dict(omit_none=False)
+    told = parsed.as_json(manifest)
     nodes: dict[str, Any] = {}
     for kind in ("nodes", "sources", "exposures", "unit_tests", "macros", "groups", "disabled"):
         nodes |= {f"{kind} {name}": node for name, node in told[kind].items()}

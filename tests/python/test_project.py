@@ -3,7 +3,6 @@
 The rules for models, columns, tests and macros are in flywheel.contract.policy (test_policy.py).
 """
 
-import json
 import os
 import re
 import shutil
@@ -16,7 +15,11 @@ import pytest
 import yaml
 
 from conftest import PROJECT, Flywheel, Run
+from flywheel import parsed
 from flywheel.cli import cli
+from flywheel.dbt import parse
+from patience import PATIENCE
+from simulated import settings_of
 
 FORBIDDEN = {
     "an engine's own hash": r"(?<![\w.])hash\s*\(",
@@ -30,14 +33,8 @@ LARGEST_FILE = 1_000_000  # bytes
 
 @pytest.fixture(scope="session")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The manifest of a fresh parse."""
-    from dbt.cli.main import dbtRunner
-
-    target = tmp_path_factory.mktemp("parse")
-    arguments = ["--quiet", "parse", "--no-partial-parse", "--target-path", str(target)]
-    arguments += ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
-    assert dbtRunner().invoke([*arguments, "--log-path", str(target)]).success
-    return dict(json.loads((target / "manifest.json").read_text(encoding="utf-8")))
+    """The manifest of the project as it is."""
+    return parsed.as_json(parse(settings_of(tmp_path_factory.mktemp("parse"))))
 
 
 def test_vars_are_documented_with_their_defaults() -> None:
@@ -80,13 +77,16 @@ def test_sql_is_free_of(what: str) -> None:
     assert found == []
 
 
-def test_analyses_are_described_and_run(sample: Flywheel, manifest: dict[str, Any]) -> None:
+def test_analyses_are_described_and_run(
+    sample: Flywheel, flywheel: Flywheel, manifest: dict[str, Any]
+) -> None:
     analyses = [n for n in manifest["nodes"].values() if n["resource_type"] == "analysis"]
     assert {a["name"] for a in analyses} == {p.stem for p in _sql("analyses")}
-    # A run that built the sample has compiled them; its folder says what they became.
-    run = sample.plain_dbt("compile", "--quiet", "--select", "resource_type:analysis")
+    flywheel.home.mkdir()
+    shutil.copy(sample.database, flywheel.database)
+    run = flywheel.dbt("compile", "--quiet", "--select", "resource_type:analysis")
     assert run.status == 0, run.output
-    compiled = sample.home / "target" / "compiled" / "eval_flywheel" / "analyses"
+    compiled = flywheel.home / "target" / "compiled" / "eval_flywheel" / "analyses"
     for analysis in analyses:
         assert analysis["description"], analysis["name"]
         assert analysis["raw_code"].startswith("-- "), "an analysis begins with its question"
@@ -185,6 +185,6 @@ def _strict(project: Path) -> Run:
         cwd=project,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
     )
     return Run(done.returncode, done.stdout + done.stderr, done.stdout)

@@ -17,6 +17,7 @@ from flywheel import deployment, files, registry
 from flywheel.errors import FlywheelError
 from flywheel.settings import Settings
 from flywheel.warehouse import connect
+from patience import PATIENCE
 from ranker_fixtures import NOW, FakeModel, new_flywheel, state_tables
 
 
@@ -539,7 +540,7 @@ def test_a_process_killed_at_a_random_moment_leaves_nothing_half_done(settings: 
         finished += turns - 1
         time.sleep(chance.uniform(0.0, 0.15))
         child.send_signal(signal.SIGKILL)
-        assert child.wait(10) == -signal.SIGKILL
+        assert child.wait(PATIENCE) == -signal.SIGKILL
         child.stdout.close()
         registry.repair(settings)
         events = len(check_consistent(settings).events)
@@ -559,7 +560,7 @@ def test_a_process_killed_at_a_random_moment_leaves_nothing_half_done(settings: 
 def test_a_process_killed_at_a_chosen_step(settings, owner, name, after, registered):
     registry.repair(settings)
     child = start_child(settings, KILL_AT.format(owner=owner, name=name, after=after))
-    assert child.wait(20) == -signal.SIGKILL
+    assert child.wait(PATIENCE) == -signal.SIGKILL
     child.stdout.close()
     assert any(settings.models.iterdir())
     registry.repair(settings)

@@ -1,12 +1,16 @@
 """The data test required_columns: it names each column with nulls, and reads the table once."""
 
 import re
+from pathlib import Path
+from types import SimpleNamespace
 
 import duckdb
 import jinja2
 import pytest
 
 from conftest import PROJECT
+from flywheel.dbt import _failure_sentence
+from flywheel.settings import Settings
 
 COLUMNS = ("thing_id", "level", "split")
 
@@ -61,3 +65,26 @@ def test_the_table_is_read_once(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("insert into things values (null, null, null, null)")
     ((_, plan),) = connection.execute(f"explain {rendered(*COLUMNS)}").fetchall()
     assert plan.count("things") == 1, plan
+
+
+def test_a_build_that_fails_names_the_columns(tmp_path: Path) -> None:
+    settings = Settings(PROJECT, tmp_path, tmp_path / "warehouse.duckdb")
+    duckdb.connect(str(settings.database)).close()
+    failure = SimpleNamespace(
+        status="fail",
+        failures=2,
+        message="Got 2 results, configured to fail if != 0",
+        node=SimpleNamespace(
+            name="required_columns_fct_things",
+            resource_type="test",
+            original_file_path="models/things.yml",
+            test_metadata=SimpleNamespace(name="required_columns"),
+            compiled_code="values ('user_id', 2), ('is_bounce', 1)",
+        ),
+    )
+    assert _failure_sentence([failure], settings) == (
+        "Data test required_columns_fct_things found nulls in user_id (2 rows), is_bounce (1 row); "
+        "mend the input or the model, or take the column from the list in models/things.yml."
+    )
+    failure.node.test_metadata.name = "unique"
+    assert "found 2 rows that break its rule" in _failure_sentence([failure], settings)

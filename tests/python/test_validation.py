@@ -24,6 +24,7 @@ from flywheel.validation import (
     validate,
 )
 from flywheel.validation.suites import SUITES
+from patience import PATIENCE
 from validation_fixtures import HOSTILE, build_warehouse, change, copy_of
 
 
@@ -512,7 +513,7 @@ def test_nothing_is_printed_and_great_expectations_is_imported_late(settings):
         [sys.executable, "-c", program, str(settings.project)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 

@@ -28,6 +28,7 @@ from flywheel.validation import (
 from flywheel.validation import history as validation_history
 from flywheel.validation.schemas import quote, target_schema
 from flywheel.validation.suites import SUITES
+from patience import PATIENCE
 from sql_project import SqlProject
 from validation_fixtures import HOSTILE, WAREHOUSE, build_warehouse, change, copy_of
 
@@ -344,7 +345,7 @@ def test_no_path_that_does_not_validate_imports_great_expectations():
         "heavy = {'great_expectations', 'sqlalchemy', 'pandas'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=PATIENCE)
 
 
 # --- the target's schema ---------------------------------------------------------------------

@@ -3,17 +3,14 @@
 `read_project` takes any manifest.json (schema v12), so that rules can be tested on small ones.
 """
 
-import json
-import tempfile
 from collections.abc import Mapping
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from flywheel import parsed
 from flywheel.errors import FlywheelError
 from flywheel.settings import Settings
 
@@ -182,35 +179,29 @@ class Project:
 
 
 def parse_project(settings: Settings) -> Project:
-    """Parse the project with dbt (about five seconds, no database) and read what it found.
+    """Read what dbt finds when it parses the project (seconds, unless it has; no database).
 
     Raises:
         FlywheelError: dbt cannot parse the project.
     """
-    from dbt.cli.main import dbtRunner
+    from flywheel.dbt import parse
 
-    folder = str(settings.project)
-    said = StringIO()
-    with tempfile.TemporaryDirectory() as target:
-        arguments = ["--quiet", "--no-use-colors", "parse", "--no-partial-parse"]
-        arguments += ["--target-path", target, "--log-path", target]
-        arguments += ["--project-dir", folder, "--profiles-dir", folder]
-        with redirect_stdout(said), redirect_stderr(said):
-            outcome = dbtRunner().invoke(arguments)
-        if not outcome.success:
-            raise FlywheelError(
-                "dbt cannot parse the project, so there is no contract to look at; "
-                "run `dbt parse` to see why."
-            )
-        return load_project(Path(target) / "manifest.json", settings.project)
+    try:
+        manifest = parse(settings)
+    except FlywheelError as error:
+        raise FlywheelError(
+            "dbt cannot parse the project, so there is no contract to look at; "
+            "run `dbt parse` to see why."
+        ) from error
+    return load_project(parsed.as_json(manifest), settings.project)
 
 
-def load_project(manifest: Path, project: Path) -> Project:
-    """Read a manifest.json, with the vars and their page from the project's folder."""
+def load_project(manifest: Mapping[str, Any], project: Path) -> Project:
+    """Read a manifest's content, with the vars and their page from the project's folder."""
     declared = yaml.safe_load((project / "dbt_project.yml").read_text(encoding="utf-8"))
     page = project / "docs" / "vars.md"
     return read_project(
-        json.loads(manifest.read_text(encoding="utf-8")),
+        manifest,
         declared=declared,
         vars_page=page.read_text(encoding="utf-8") if page.exists() else "",
     )

@@ -27,6 +27,7 @@ import pyarrow as pa
 
 from equivalence.comparison import read_tables
 from equivalence.schedules import BACKFILL_RANGE, Step
+from flywheel.dbt import parse
 from flywheel.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -80,7 +81,7 @@ class Recording:
 
 
 class Dbt:
-    """dbt in this process, with one parsed manifest for all runs.
+    """dbt in this process, on the project as it was parsed last.
 
     Args:
         scratch: folder for dbt's own files.
@@ -107,7 +108,6 @@ class Dbt:
             "flat_log": str(log),
             **variables,
         }
-        self._manifests: dict[str, Any] = {}
         scratch.mkdir(parents=True, exist_ok=True)
 
     def invoke(
@@ -129,13 +129,7 @@ class Dbt:
         said = StringIO()
         settings = Settings(PROJECT, self.scratch, database)
         with _surroundings(settings), redirect_stdout(said), redirect_stderr(said):
-            key = json.dumps(variables)
-            if key not in self._manifests:
-                parsed = dbtRunner().invoke([*quietly, "parse", *around])
-                if not parsed.success:
-                    raise BuildError(f"dbt parse: {parsed.exception} {said.getvalue()}")
-                self._manifests[key] = parsed.result
-            self.manifest = self._manifests[key]
+            self.manifest = parse(settings)
             outcome = dbtRunner(manifest=self.manifest).invoke([*quietly, *command, *around])
         if not outcome.success:
             failed = [
