@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -52,14 +54,31 @@ def run(flywheel: Flywheel, log: Path, *, full_refresh: bool = False, **variable
     )
 
 
-@pytest.fixture
-def built(flywheel: Flywheel, tmp_path: Path) -> tuple[Flywheel, Path]:
-    """Two days, a file each, built at once."""
-    log = tmp_path / "log"
+def write_two_days(log: Path) -> None:
+    """Two days, a file each."""
     write(log / "1.ndjson", search(1, "2026-03-01 10:00:00"), search(2, "2026-03-01 12:00:00"))
     write(log / "2.ndjson", search(3, "2026-03-02 10:00:00", user="u2"))
-    run_dbt(Settings(PROJECT, flywheel.home, flywheel.database), "seed")
-    run(flywheel, log)
+
+
+@pytest.fixture(scope="module")
+def template(make_flywheel: Callable[[str], Flywheel]) -> tuple[Flywheel, Path]:
+    """The two days, built at once, and their log: a warehouse knows the place it was built from."""
+    built = make_flywheel("two-days")
+    log = built.home.parent / "two-days-log"
+    write_two_days(log)
+    run_dbt(Settings(PROJECT, built.home, built.database), "seed")
+    run(built, log)
+    return built, log
+
+
+@pytest.fixture
+def built(template: tuple[Flywheel, Path], flywheel: Flywheel) -> tuple[Flywheel, Path]:
+    """A copy of that warehouse, and its log as it was, for one test to change."""
+    original, log = template
+    flywheel.home.mkdir(parents=True)
+    shutil.copy(original.database, flywheel.database)
+    shutil.rmtree(log)
+    write_two_days(log)
     return flywheel, log
 
 

@@ -143,6 +143,8 @@ def test_strict_parse_passes() -> None:
 
 def test_strict_parse_finds_a_planted_deprecation(tmp_path: Path) -> None:
     _copy_project(tmp_path)
+    run = _strict(tmp_path)
+    assert run.status == 0, run.output
     sources = tmp_path / "models" / "_sources.yml"
     sources.write_text(sources.read_text("utf-8") + "\nnot_a_key_of_dbt: true\n", "utf-8")
     run = _strict(tmp_path)
@@ -152,9 +154,9 @@ def test_strict_parse_finds_a_planted_deprecation(tmp_path: Path) -> None:
 
 def test_strict_gate_finds_a_planted_breach_of_policy(tmp_path: Path) -> None:
     _copy_project(tmp_path)
-    (tmp_path / "models" / "staging" / "ubi" / "ubi_things.sql").write_text(
-        "select 1 as a\n", "utf-8"
-    )
+    folder = tmp_path / "models" / "staging" / "ubi"
+    folder.mkdir(parents=True)
+    (folder / "ubi_things.sql").write_text("select 1 as a\n", "utf-8")
     run = _strict(tmp_path)
     assert run.status == 1
     assert "policy: ubi_things: no test proves a key" in run.output
@@ -166,9 +168,12 @@ def _sql(*folders: str) -> list[Path]:
 
 
 def _copy_project(to: Path) -> None:
-    for name in ("models", "macros", "seeds", "tests", "analyses", "docs"):
-        shutil.copytree(PROJECT / name, to / name, ignore=shutil.ignore_patterns("python"))
-    for name in ("dbt_project.yml", "profiles.yml"):
+    """The project's frame without its models: parsing those takes most of the gate's time."""
+    for name in ("_groups.yml", "_sources.yml"):
+        (to / "models").mkdir(exist_ok=True)
+        shutil.copy(PROJECT / "models" / name, to / "models" / name)
+    for name in ("dbt_project.yml", "profiles.yml", "docs/vars.md"):
+        (to / name).parent.mkdir(exist_ok=True)
         shutil.copy(PROJECT / name, to / name)
 
 

@@ -13,6 +13,7 @@ def model(name: str, folder: str, *, reads: tuple[str, ...] = (), **given: Any) 
         "on_schema_change": "ignore",
         "group": "behavior",
         "meta": {},
+        "persist_docs": {"relation": True, "columns": mart},
     }
     return {
         "unique_id": f"model.tiny.{name}",

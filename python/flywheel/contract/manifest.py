@@ -60,6 +60,7 @@ class Model:
         folder: where its file stands under models/, for example marts/behavior.
         reads: unique ids of the nodes it reads.
         further_columns: prefix of columns that come with the user's data and are not listed.
+        has_column_comments: whether the columns' descriptions are written into the warehouse.
     """
 
     unique_id: str
@@ -79,6 +80,7 @@ class Model:
     deprecation_date: str | None
     reads: tuple[str, ...]
     further_columns: str | None
+    has_column_comments: bool
 
     @property
     def layer(self) -> str:
@@ -263,6 +265,7 @@ def _model(node: Mapping[str, Any], tests: tuple[DataTest, ...]) -> Model:
         deprecation_date=None if deprecation is None else str(deprecation)[:10],
         reads=tuple(node["depends_on"]["nodes"]),
         further_columns=(config.get("meta") or {}).get("further_columns"),
+        has_column_comments=bool((config.get("persist_docs") or {}).get("columns")),
     )
 
 
