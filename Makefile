@@ -5,12 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CHECK := PYTHONPATH=python:tests/python $(BIN)/python -m check
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 export FLYWHEEL_HOME ?= .flywheel
 export DBT_PROFILES_DIR ?= .
 export DO_NOT_TRACK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test test-all test-equivalence mutation fuzz chaos run lint bench bench-bots lock clean
+.PHONY: help setup demo check test test-all test-equivalence test-slow mutation fuzz chaos run lint bench bench-bots lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -41,7 +42,10 @@ check: setup ## while you work: lint and build what changed since it passed, and
 	@$(CHECK)
 
 test: lint ## every test: dbt build with data and unit tests, Great Expectations, pytest
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	@$(PYTEST) -m "not slow"
+
+test-slow: setup ## the tests that take longest: more faults and kills, and proofs that have a target of their own
+	@$(PYTEST) -m slow
 
 test-all: setup ## test and every long proof; those that passed on this tree are left out unless AGAIN=1
 	@MAKE="$(MAKE_COMMAND)" $(CHECK) proofs $(if $(AGAIN),--again)

@@ -148,7 +148,10 @@ MOMENTS: dict[str, tuple[Callable[[Process], bool], float]] = {
 
 
 @pytest.mark.parametrize(
-    "moment", [*MOMENTS] if THOROUGH else ["model in its place", "canary started"]
+    "moment",
+    [*MOMENTS]
+    if THOROUGH
+    else ["model in its place", pytest.param("canary started", marks=pytest.mark.slow)],
 )
 def test_a_killed_turn_is_taken_up(built: Flywheel, tmp_path: Path, moment: str) -> None:
     flywheel = copy_of(built, tmp_path)
@@ -216,6 +219,7 @@ def test_a_killed_promotion_is_whole_or_did_not_happen(
     assert_turn_is_told(flywheel)
 
 
+@pytest.mark.slow
 def test_a_killed_full_run_is_taken_up_by_the_next(flat: Turned, tmp_path: Path) -> None:
     """The command itself, killed in dbt's build of a warehouse that has a canary."""
     flywheel = copy_of(flat.flywheel, tmp_path)
@@ -303,7 +307,13 @@ def growing(tmp_path_factory: pytest.TempPathFactory) -> Growing:
     return Growing(before, after, arguments)
 
 
-@pytest.mark.parametrize("first", [False, True], ids=["a day more", "from nothing"])
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param(False, id="a day more"),
+        pytest.param(True, id="from nothing", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("seed", range(RANDOM_KILLS))
 def test_a_build_killed_at_random_loses_and_doubles_nothing(
     growing: Growing, tmp_path: Path, seed: int, first: bool

@@ -31,7 +31,13 @@ def small(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return logs
 
 
-@pytest.mark.parametrize("schedule", ["shuffled", "killed and resumed", "files rewritten"])
+SOME = ["killed and resumed"]
+OTHERS = ["shuffled", "files rewritten"]
+
+
+@pytest.mark.parametrize(
+    "schedule", [*SOME, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]
+)
 def test_small_logs_equal_their_rebuild(small: SmallLogs, schedule: str) -> None:
     tally = small.prove(schedule, EXAMPLES)
     assert not tally.error, tally.error
@@ -40,6 +46,7 @@ def test_small_logs_equal_their_rebuild(small: SmallLogs, schedule: str) -> None
     assert tally.n_rows["behavior"] > 0
 
 
+@pytest.mark.slow
 def test_a_replayed_run_is_what_dbt_does(small: SmallLogs) -> None:
     files = small.files(example_log(small.log_format))
     steps = SCHEDULES["random batches"](files, Random(1))

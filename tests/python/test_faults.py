@@ -110,7 +110,7 @@ def small_disk(folder: Path, size: str) -> Iterator[Callable[[str], None]]:
         subprocess.run(["umount", str(folder)], check=False)
 
 
-@pytest.mark.parametrize("size", ["64k", "12m"])
+@pytest.mark.parametrize("size", ["64k", pytest.param("12m", marks=pytest.mark.slow)])
 def test_a_full_disk_is_said_and_the_next_run_completes(
     built: Flywheel, log: Path, tmp_path: Path, size: str
 ) -> None:
@@ -380,6 +380,7 @@ with exclusive(Settings(home, home, home / "warehouse.duckdb"), "run"):
     assert (note["pid"], note["command"]) == (os.getpid(), "build")
 
 
+@pytest.mark.slow
 def test_two_builds_at_once_do_nothing_double(
     copied: Flywheel,
     built: Flywheel,

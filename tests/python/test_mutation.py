@@ -186,6 +186,7 @@ def few(sample: Flywheel) -> tuple[Built, list[Mutant]]:
     return built, first_of_each_kind(found, 1)
 
 
+@pytest.mark.slow
 def test_most_mutants_of_the_marts_are_noticed(few: tuple[Built, list[Mutant]]) -> None:
     """A sample of what `make mutation` judges in full."""
     built, chosen = few

@@ -281,6 +281,10 @@ def _comparable(manifest: Any) -> dict[str, Any]:
     for node in nodes.values():
         if isinstance(node, dict):
             node.pop("created_at", None)
+            for of_sets in (node, node.get("depends_on") or {}):
+                for kind in ("nodes", "macros", "refs", "sources"):
+                    if isinstance(of_sets.get(kind), list):
+                        of_sets[kind] = sorted(of_sets[kind], key=str)
     return nodes
 
 

@@ -136,6 +136,7 @@ def test_documented_commands_exist() -> None:
         assert called <= set(cli.commands), page.name
 
 
+@pytest.mark.slow  # make test begins with it
 def test_strict_parse_passes() -> None:
     run = _strict(PROJECT)
     assert run.status == 0, run.output

@@ -19,7 +19,7 @@ from check.steps import Step, python, show, side_by_side
 from flywheel.errors import FlywheelError
 from flywheel.settings import load_settings
 
-TWO_PROCESSES = ("--numprocesses", "2", "--dist", "loadfile")
+TWO_PROCESSES = ("--numprocesses", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 
 
 @click.group(invoke_without_command=True)
@@ -81,7 +81,9 @@ def _quick_tests(tree: Tree, record: Path) -> Step:
         return Step("quick tests", note="nothing changed")
     return Step(
         "quick tests",
-        python("-m", "pytest", "-p", "check.plugin", "-m", "not builds", *TWO_PROCESSES),
+        python(
+            "-m", "pytest", "-p", "check.plugin", "-m", "not builds and not slow", *TWO_PROCESSES
+        ),
         passed=lambda: remember(record, tree),
     )
 

@@ -33,6 +33,7 @@ class Proof:
 
 PROOFS = (
     Proof("test"),
+    Proof("test-slow"),
     Proof("test-equivalence"),
     Proof("chaos", ("KILLS",)),
     Proof("fuzz", ("FILES",)),
