@@ -3,7 +3,8 @@
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from math import log
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from flywheel.demo import RAW_CLICKS
 from sql_project import SqlProject
 
 START = datetime(2026, 1, 1)
@@ -28,8 +30,8 @@ MODELS = (
     "int_propensity_choices",
     "fct_position_propensities",
     "int_click_weights",
-    "int_pair_negatives",
     "int_training_clicks",
+    "int_pair_negatives",
     "fct_training_pairs",
     "fct_training_groups",
     "int_behavior_events",
@@ -158,67 +160,192 @@ def in_window(
     return [row for row in rows if start <= row["searched_at"] < end]
 
 
+@dataclass(frozen=True)
+class Click:
+    """A click of the training window.
+
+    Attributes:
+        query: what was searched for.
+        doc_id: the clicked document.
+        day: of the search.
+        weight: inverse propensity, clipped as in `VARIABLES`.
+        others: every other document its search showed.
+    """
+
+    query: str
+    doc_id: str
+    day: date
+    weight: float
+    others: frozenset[str]
+
+
+def clicks_of(connection: duckdb.DuckDBPyConnection, rows: list[dict[str, Any]]) -> list[Click]:
+    examined = propensities(connection)
+    shown: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        shown[row["search_id"]].add(row["doc_id"])
+    return [
+        Click(
+            row["query"],
+            row["doc_id"],
+            row["searched_at"].date(),
+            min(1 / examined[row["rank"]], 2),
+            frozenset(shown[row["search_id"]] - {row["doc_id"]}),
+        )
+        for row in in_window(connection, rows)
+        if row["clicked"]
+    ]
+
+
+def draw(query: str, positive: str, others: Iterable[str], size: int) -> list[str]:
+    """The others with the lowest hashes, sorted by name."""
+    hashes = {
+        other: hashlib.md5(f"{query}|{positive}|{other}".encode()).hexdigest() for other in others
+    }
+    return sorted(sorted(hashes, key=hashes.__getitem__)[:size])
+
+
+def groups_of(connection: duckdb.DuckDBPyConnection) -> list[list[dict[str, Any]]]:
+    """Rows of each training group, the positive first."""
+    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in records(connection, "from fct_training_groups order by is_positive desc, row_order"):
+        groups[row["group_id"]].append(row)
+    return list(groups.values())
+
+
 def test_pairs_are_those_of_a_second_implementation(
     connection: duckdb.DuckDBPyConnection,
 ) -> None:
     rows = make_log()
     build(connection, rows)
-    examined = propensities(connection)
     weights: dict[tuple[str, str], float] = defaultdict(float)
     clicks: dict[tuple[str, str], int] = defaultdict(int)
-    shown: dict[str, set[str]] = defaultdict(set)
-    for row in in_window(connection, rows):
-        shown[row["query"]].add(row["doc_id"])
-        if row["clicked"]:
-            key = (row["query"], row["doc_id"])
-            weights[key] += min(1 / examined[row["rank"]], 2)
-            clicks[key] += 1
-
-    def draw(query: str, positive: str) -> list[str]:
-        others = shown[query] - {positive}
-        return sorted(
-            sorted(
-                others, key=lambda d: hashlib.md5(f"{query}|{positive}|{d}".encode()).hexdigest()
-            )[:4]
-        )
+    beside: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for click in clicks_of(connection, rows):
+        key = (click.query, click.doc_id)
+        weights[key] += click.weight
+        clicks[key] += 1
+        beside[key] |= click.others
 
     found = records(connection, "select * from fct_training_pairs")
     assert {(row["query"], row["positive_doc"]) for row in found} == set(weights)
-    assert any(len(shown[query]) > 5 for query in shown)
+    assert any(len(others) > 4 for others in beside.values())
     for row in found:
         key = (row["query"], row["positive_doc"])
         assert row["weight"] == pytest.approx(weights[key], rel=1e-9)
         assert row["n_clicks"] == clicks[key]
-        assert row["negative_docs"] == draw(*key)
+        assert row["negative_docs"] == draw(*key, beside[key], 4)
 
 
-def test_a_group_holds_every_other_document_when_there_is_room(
+@pytest.mark.parametrize("size", [20, 3])
+def test_a_group_holds_what_was_shown_beside_its_clicks(
+    connection: duckdb.DuckDBPyConnection, size: int
+) -> None:
+    """Clicked or not, and drawn by hash where there is not room for all."""
+    rows = make_log()
+    build(connection, rows, negatives_per_positive=size)
+    weights: dict[tuple[date, str, str, frozenset[str]], float] = defaultdict(float)
+    for click in clicks_of(connection, rows):
+        weights[click.day, click.query, click.doc_id, click.others] += click.weight
+    rows_of = {key: 1 + min(len(key[3]), size) for key in weights}
+    scale = sum(rows_of.values()) / sum(weights[key] * rows_of[key] for key in weights)
+    expected = sorted(
+        (day, query, doc_id, draw(query, doc_id, others, size), weight * scale)
+        for (day, query, doc_id, others), weight in weights.items()
+    )
+    found = []
+    for positive, *others in groups_of(connection):
+        assert positive["is_positive"] == 1
+        assert not any(row["is_positive"] for row in others)
+        assert {row["weight"] for row in others} == {positive["weight"]}
+        key = (positive["feature_date"], positive["query"], positive["doc_id"])
+        found.append((*key, sorted(row["doc_id"] for row in others), positive["weight"]))
+    found.sort()
+    assert [group[:4] for group in found] == [group[:4] for group in expected]
+    assert [group[4] for group in found] == pytest.approx([group[4] for group in expected])
+
+
+Group = tuple[date, str, str, frozenset[str], float]  # ... positive, negatives, weight
+
+
+def gradients(groups: Iterable[Group], scores: dict[Any, float]) -> dict[Any, float]:
+    """LambdaRank's gradient by day, query and document, without normalisation, one positive each.
+
+    In test_ranker.py, LightGBM's is shown to be the same formula.
+    """
+    found: dict[Any, float] = defaultdict(float)
+    for day, query, positive, negatives, weight in groups:
+        documents = [(day, query, document) for document in (positive, *sorted(negatives))]
+        own = np.array([scores[document] for document in documents])
+        ranks = 1 + np.argsort(np.argsort(-own, kind="stable"), kind="stable")
+        discount = 1 / np.log2(1 + ranks)
+        push = weight * np.abs(discount[0] - discount) / (1 + np.exp(own[0] - own))
+        for document, gradient in zip(documents, push, strict=True):
+            found[document] += gradient
+        found[documents[0]] -= push.sum()
+    return found
+
+
+@pytest.mark.parametrize("size", [20, 3])
+def test_merged_groups_have_the_gradient_of_the_single_clicks(
+    connection: duckdb.DuckDBPyConnection, size: int
+) -> None:
+    """At any scores; and one group for all pages of a day, with their union, has another."""
+    rows = make_log()
+    build(connection, rows, negatives_per_positive=size)
+    clicks = clicks_of(connection, rows)
+    single: list[Group] = [
+        (c.day, c.query, c.doc_id, frozenset(draw(c.query, c.doc_id, c.others, size)), c.weight)
+        for c in clicks
+    ]
+    merged: list[Group] = [
+        (
+            positive["feature_date"],
+            positive["query"],
+            positive["doc_id"],
+            frozenset(row["doc_id"] for row in others),
+            positive["weight"],
+        )
+        for positive, *others in groups_of(connection)
+    ]
+    pages: dict[tuple[date, str, str], list[Group]] = defaultdict(list)
+    for group in single:
+        pages[group[:3]].append(group)
+    union: list[Group] = [
+        (*key, frozenset().union(*(group[3] for group in on)), sum(group[4] for group in on))
+        for key, on in pages.items()
+    ]
+    # Some clicks share their candidates, and some of one day do not.
+    assert len(union) * 1.1 < len(merged) < len(single) / 1.1
+
+    scale = sum(group[4] for group in single) / sum(group[4] for group in merged)
+    rng = np.random.default_rng(11)
+    keys = sorted({(g[0], g[1], document) for g in single for document in (g[2], *g[3])})
+    for _ in range(3):
+        scores = dict(zip(keys, rng.normal(0, 2, len(keys)), strict=True))
+        exact = gradients(single, scores)
+        largest = max(abs(value) for value in exact.values())
+        found = gradients(merged, scores)
+        naive = gradients(union, scores)
+        assert exact.keys() == found.keys()
+        off = max(abs(exact[key] - scale * found[key]) for key in exact)
+        assert off < 1e-6 * largest
+        assert max(abs(exact[key] - naive[key]) for key in exact) > 0.5 * largest
+
+
+def test_raw_clicks_learn_from_the_same_comparisons(
     connection: duckdb.DuckDBPyConnection,
 ) -> None:
-    """Then, and because clicked documents are negatives too, the groups are exact."""
+    """Without propensities the weights differ, and nothing else: a fair comparison."""
     rows = make_log()
-    build(connection, rows, negatives_per_positive=20)
-    shown: dict[str, set[str]] = defaultdict(set)
-    daily: dict[tuple[date, str, str], float] = defaultdict(float)
-    examined = propensities(connection)
-    for row in in_window(connection, rows):
-        shown[row["query"]].add(row["doc_id"])
-        if row["clicked"]:
-            key = (row["searched_at"].date(), row["query"], row["doc_id"])
-            daily[key] += min(1 / examined[row["rank"]], 2)
-    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in records(connection, "select * from fct_training_groups order by row_order"):
-        groups[row["group_id"]].append(row)
-    assert len(groups) == len(daily)
-    scale = sum(daily[key] * len(shown[key[1]]) for key in daily) / sum(
-        len(shown[key[1]]) for key in daily
-    )
-    for members in groups.values():
-        (positive,) = (row for row in members if row["is_positive"])
-        assert {row["doc_id"] for row in members} == shown[positive["query"]]
-        key = (positive["feature_date"], positive["query"], positive["doc_id"])
-        (weight,) = {row["weight"] for row in members}
-        assert weight == pytest.approx(daily[key] / scale, rel=1e-5)
+    comparisons = "select * exclude (weight) from fct_training_groups order by row_order"
+    weights = "select distinct ips_weight from int_click_weights"
+    build(connection, rows)
+    weighted = connection.execute(comparisons).fetchall()
+    assert len(connection.execute(weights).fetchall()) > 1
+    build(connection, rows, **RAW_CLICKS)
+    assert connection.execute(comparisons).fetchall() == weighted
+    assert connection.execute(weights).fetchall() == [(1.0,)]
 
 
 def test_row_order_tells_nothing(connection: duckdb.DuckDBPyConnection) -> None:
@@ -469,5 +596,33 @@ def test_the_manifest_sees_a_leak(connection: duckdb.DuckDBPyConnection) -> None
     SqlProject(**VARIABLES).build(connection, "fct_training_manifest")
     (manifest,) = records(connection, "select * from fct_training_manifest")
     assert manifest["n_shared_searches"] > 0
+    assert not manifest["is_leak_free"]
+    assert not manifest["is_trainable"]
+
+
+def test_the_manifest_sees_a_document_not_yet_shown(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    """Plant a negative that its query shows only from the next day on."""
+    rows = make_log()
+    day = START + timedelta(days=5)
+    for row in rows:
+        if row["doc_id"] == "d0" and row["searched_at"] >= day + timedelta(days=1):
+            row["doc_id"] = "new"
+    build(connection, rows)
+    (manifest,) = records(connection, "select * from fct_training_manifest")
+    assert manifest["n_rows_not_yet_shown"] == 0
+    assert manifest["is_leak_free"]
+    connection.execute(
+        "insert into fct_training_groups "
+        "select * replace ('new' as doc_id, 0 as is_positive, 1000000 as row_order) "
+        "from fct_training_groups where is_positive = 1 and feature_date = ? "
+        "order by row_order limit 1",
+        [day.date()],
+    )
+    SqlProject(**VARIABLES).build(connection, "int_training_rows", "fct_training_manifest")
+    (manifest,) = records(connection, "select * from fct_training_manifest")
+    assert manifest["n_rows_with_later_features"] == 0
+    assert manifest["n_rows_not_yet_shown"] == 1
     assert not manifest["is_leak_free"]
     assert not manifest["is_trainable"]

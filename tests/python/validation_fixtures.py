@@ -207,6 +207,7 @@ select
     cast(0 as bigint) as n_shared_searches,
     cast(0 as bigint) as n_pairs_with_positive_as_negative,
     cast(0 as bigint) as n_rows_with_later_features,
+    cast(0 as bigint) as n_rows_not_yet_shown,
     timestamp '2026-01-03 23:30' as last_training_search_at,
     timestamp '2026-01-03 23:30:09' as last_training_click_at,
     true as is_leak_free,

@@ -1,33 +1,40 @@
 {#
-    Any other document shown for the query may be a negative, clicked ones included: leaving those
-    out would make a document's penalty depend on its own clicks, and the sum over clicks would no
-    longer be the inverse-propensity estimate of the ranking loss.
+    A click teaches only against what was shown beside it: nobody passed over a document that was
+    not on the page. Any other document of the page may be a negative, clicked ones included:
+    leaving those out would make a document's penalty depend on its own clicks, and the sum over
+    clicks would no longer be the inverse-propensity estimate of the ranking loss.
 #}
-with click_weights as (
+with clicks as (
+    select * from {{ ref('int_training_clicks') }}
+),
+
+click_weights as (
     select * from {{ ref('int_click_weights') }}
 ),
 
-documents as (
+-- one search stands for all that showed the same documents
+pages as (
     select
         query,
-        doc_id,
-        max(clicked) as is_clicked
-    from click_weights
-    group by query, doc_id
+        doc_id as positive_doc,
+        page_id,
+        min(search_id) as search_id
+    from clicks
+    group by query, doc_id, page_id
 ),
 
 candidates as (
     select
-        positives.query,
-        positives.doc_id as positive_doc,
-        others.doc_id as negative_doc,
-        md5(positives.query || '|' || positives.doc_id || '|' || others.doc_id) as draw
-    from documents as positives
-    inner join documents as others
+        pages.query,
+        pages.positive_doc,
+        pages.page_id,
+        shown.doc_id as negative_doc,
+        md5(pages.query || '|' || pages.positive_doc || '|' || shown.doc_id) as draw
+    from pages
+    inner join click_weights as shown
         on
-            positives.query = others.query
-            and positives.doc_id <> others.doc_id
-    where positives.is_clicked = 1
+            pages.search_id = shown.search_id
+            and pages.positive_doc <> shown.doc_id
 ),
 
 -- a draw by hash: the same log gives the same sample on every machine and engine
@@ -35,7 +42,7 @@ drawn as (
     select
         *,
         row_number() over (
-            partition by query, positive_doc
+            partition by query, positive_doc, page_id
             order by draw, negative_doc
         ) as draw_order
     from candidates
@@ -44,6 +51,8 @@ drawn as (
 select
     query,
     positive_doc,
-    negative_doc
+    page_id,
+    negative_doc,
+    draw
 from drawn
 where draw_order <= {{ var('negatives_per_positive') }}

@@ -6,19 +6,23 @@ pair_negatives as (
     select * from {{ ref('int_pair_negatives') }}
 ),
 
--- one group per click would give the same model; clicks of one pair on one day share their
--- candidates and features, so they merge into one group that carries the sum of their weights
+-- one group per click would give the same model; clicks of one pair on one day and one page share
+-- their candidates and features, so they merge into one group that carries the sum of their
+-- weights. Two pages do not: the gradient of a group depends on the ranks among all its documents
 positives as (
     select
-        md5(cast(feature_date as string) || '|' || query || '|' || doc_id) as group_id,
+        md5(
+            cast(feature_date as string) || '|' || query || '|' || doc_id || '|' || page_id
+        ) as group_id,
         feature_date,
         query,
         doc_id as positive_doc,
+        page_id,
         {{ exact_sum('ips_label') }} as weight,
         -- a group on both sides of a cut within a day is kept from the fit
         case when bool_or(is_validation) then 'validation' else 'fit' end as split
     from clicks
-    group by feature_date, query, doc_id
+    group by feature_date, query, doc_id, page_id
 ),
 
 negatives as (
@@ -30,6 +34,7 @@ negatives as (
         on
             positives.query = pair_negatives.query
             and positives.positive_doc = pair_negatives.positive_doc
+            and positives.page_id = pair_negatives.page_id
 ),
 
 -- a positive without negatives teaches a ranker nothing

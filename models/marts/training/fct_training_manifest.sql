@@ -99,6 +99,26 @@ feature_leaks as (
     from training_rows
 ),
 
+first_shown as (
+    select
+        query,
+        doc_id,
+        cast(min(searched_at) as date) as shown_on
+    from impressions
+    group by query, doc_id
+),
+
+-- that a document is unknown on the group's day and shown later is news of the future
+unseen_rows as (
+    select count(*) as n_rows_not_yet_shown
+    from training_groups
+    inner join first_shown
+        on
+            training_groups.query = first_shown.query
+            and training_groups.doc_id = first_shown.doc_id
+            and training_groups.feature_date < first_shown.shown_on
+),
+
 checked as (
     select
         windows.*,
@@ -108,10 +128,12 @@ checked as (
         group_counts.*,
         shared_searches.n_shared_searches,
         feature_leaks.n_rows_with_later_features,
+        unseen_rows.n_rows_not_yet_shown,
         coalesce(
             shared_searches.n_shared_searches = 0
             and pair_counts.n_pairs_with_positive_as_negative = 0
             and feature_leaks.n_rows_with_later_features = 0
+            and unseen_rows.n_rows_not_yet_shown = 0
             and coalesce(windows.window_end <= windows.embargo_end, true)
             and coalesce(windows.embargo_end <= windows.evaluation_start, true)
             and coalesce(window_counts.last_training_search_at < windows.window_end, true)
@@ -125,6 +147,7 @@ checked as (
     cross join group_counts
     cross join shared_searches
     cross join feature_leaks
+    cross join unseen_rows
 ),
 
 judged as (
@@ -148,7 +171,7 @@ judged as (
                     || ' (var min_evaluation_clicks); collect a longer log.'
             when n_fit_groups = 0 or n_validation_groups = 0
                 then
-                    'No query of the training window has both a clicked document and another one'
+                    'No search of the training window has both a clicked document and another one'
                     || ' in the part to fit and in the part to validate; collect a longer log.'
         end as not_trainable_reason
     from checked
@@ -180,6 +203,7 @@ select
     cast(n_shared_searches as bigint) as n_shared_searches,
     cast(n_pairs_with_positive_as_negative as bigint) as n_pairs_with_positive_as_negative,
     cast(n_rows_with_later_features as bigint) as n_rows_with_later_features,
+    cast(n_rows_not_yet_shown as bigint) as n_rows_not_yet_shown,
     cast(last_training_search_at as timestamp) as last_training_search_at,
     cast(last_training_click_at as timestamp) as last_training_click_at,
     cast(is_leak_free as boolean) as is_leak_free,

@@ -21,12 +21,27 @@ positives as (
     group by query, doc_id
 ),
 
+-- the first draws over all pages are among the first draws of each
+drawn as (
+    select
+        query,
+        positive_doc,
+        negative_doc,
+        row_number() over (
+            partition by query, positive_doc
+            order by draw, negative_doc
+        ) as draw_order
+    from pair_negatives
+    group by query, positive_doc, negative_doc, draw
+),
+
 negatives as (
     select
         query,
         positive_doc,
         array_sort(array_agg(negative_doc)) as negative_docs
-    from pair_negatives
+    from drawn
+    where draw_order <= {{ var('negatives_per_positive') }}
     group by query, positive_doc
 )
 

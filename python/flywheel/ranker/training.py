@@ -1,8 +1,9 @@
 """Fit the ranker on the training groups the warehouse has built.
 
-The estimator is inverse propensity scoring for LambdaRank: one group per clicked document of a
-query, that document labelled 1 and every other one 0, the same weight (the sum of 1/p over the
-clicks) on all rows of the group. It is exact only with `lambdarank_norm=false`, gains of 0 and 1
+The estimator is inverse propensity scoring for LambdaRank: one group per click, the clicked
+document labelled 1 and every other one shown beside it 0, the same weight 1/p on all rows of the
+group. Clicks on a document that had the same others beside them are merged: the weights add up
+and the gradient stays. It is exact only with `lambdarank_norm=false`, gains of 0 and 1
 and a truncation level no shorter than the longest group (Joachims et al. 2017, Agarwal et al.
 2019; LightGBM `src/objective/rank_objective.hpp`), so these are not for choosing.
 """
