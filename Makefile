@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CHECK := PYTHONPATH=python:tests/python $(BIN)/python -m check
-PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 export FLYWHEEL_HOME ?= .flywheel
 export DBT_PROFILES_DIR ?= .
 export DO_NOT_TRACK = 1

@@ -85,12 +85,20 @@ class Flywheel:
         )
         return Run(done.returncode, done.stdout + done.stderr, done.stdout)
 
-    def build(self, *, select: str = BEHAVIOR, **variables: Any) -> Run:
-        """Run `dbt build` on the vars, and fail the test with its output if it fails."""
+    def build(self, *, select: str = BEHAVIOR, tests: bool = True, **variables: Any) -> Run:
+        """Run `dbt build` on the vars, and fail the test with its output if it fails.
+
+        Args:
+            select: dbt selectors.
+            tests: run the data tests too; those of a log like any other prove nothing new.
+            variables: dbt vars.
+        """
         # Tests that also read models outside the selection belong to another build, and unit tests
         # to the sample's.
         selection = ("--indirect-selection", "cautious", "--select", *select.split())
-        without = ("--exclude-resource-type", "unit_test")
+        without = ["--exclude-resource-type", "unit_test"]
+        if not tests:
+            without += ["--exclude-resource-type", "test"]
         run = self.dbt("build", "--quiet", *selection, *without, **variables)
         assert run.status == 0, run.output
         return run

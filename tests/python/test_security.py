@@ -160,7 +160,7 @@ def test_hostile_column_names_are_names(flywheel: Flywheel, tmp_path: Path) -> N
     header = 'search_id,searched_at,query,doc_id,rank,clicked,x\' y,"a ""b""",{{ 1 }},;--'
     row = "s,2026-03-02T10:00:00Z,lamp,d,1,1,1,2,3,4"
     path = ubi.write_bytes(tmp_path / "f.csv", f"{header}\n{row}\n".encode())
-    flywheel.build(log_format="flat", flat_log=path)
+    flywheel.build(log_format="flat", flat_log=path, tests=False)
     assert flywheel.rows("select doc_id, clicked from fct_impressions") == [("d", 1)]
 
 
@@ -337,7 +337,7 @@ def test_addresses_leave_the_raw_rows_only_as_salted_hashes(
     documents += [cut, b'{"ip":"' + v6.encode() + b"\n", b"seen " + v4.encode() + b" twice\n"]
     documents.append(b'{"query_id": "caf\xe9", "ip": "' + other.encode() + b'"}\n')
     path = ubi.write_bytes(tmp_path / "log.ndjson", b"".join(documents))
-    flywheel.build(raw_queries=path, raw_events=path)
+    flywheel.build(raw_queries=path, raw_events=path, tests=False)
     assert_no_address(flywheel, ADDRESSES)
     (same,) = flywheel.rows(
         "select count(distinct ip_hash), count(ip_hash) from main_staging.stg_ubi__documents "
@@ -362,7 +362,7 @@ def test_addresses_of_a_flat_log_do_too(flywheel: Flywheel, tmp_path: Path, suff
         path = ubi.write_ndjson(tmp_path / "f.ndjson", [row, bad])
         extra = b'{"search_id": "s", "ip": "' + ADDRESSES[2].encode() + b'"\n'
     path.write_bytes(path.read_bytes() + extra)
-    flywheel.build(log_format="flat", flat_log=path)
+    flywheel.build(log_format="flat", flat_log=path, tests=False)
     assert_no_address(flywheel, ADDRESSES)
     assert flywheel.rows("select count(*) from fct_quarantined_rows") == [(2,)]
 

@@ -23,7 +23,6 @@ SLOW = {
     "test_equivalence": "builds logs in many ways",
     "test_fuzz": "reads hundreds of files, in processes of its own",
     "test_loop": "turns whole loops",
-    "test_parsed::test_no_var_changes_the_manifest": "parses the project",
     "test_project::test_strict_parse_passes": "is the strict gate",
     "test_project::test_strict_parse_finds_a_planted_deprecation": "parses a project",
     "test_project::test_strict_gate_finds_a_planted_breach_of_policy": "parses a project",
