@@ -20,11 +20,13 @@ from equivalence.comparison import compare
 from equivalence.files import Delivery, deliver, empty
 from equivalence.schedules import ONE_FILE, SCHEDULES, Step
 
-FORMATS = ("ubi", "flat")
+FORMATS = ("flat", "ubi")
 EXAMPLES = 3
 
 
-@pytest.fixture(scope="module", params=FORMATS)
+@pytest.fixture(
+    scope="module", params=["flat", pytest.param("ubi", marks=pytest.mark.slow)], ids=FORMATS
+)
 def small(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> SmallLogs:
     logs = SmallLogs(request.param, tmp_path_factory.mktemp(request.param))
     logs.record(("backfill",) if request.param == "ubi" else ())
