@@ -12,6 +12,7 @@ import duckdb
 
 from flywheel import variables
 from flywheel.errors import FlywheelError
+from flywheel.interruption import interruptible
 from flywheel.locking import exclusive
 from flywheel.settings import Settings, load_settings
 from flywheel.terminal import Terminal
@@ -22,24 +23,35 @@ class _Group(click.Group):
     """A group whose commands end with one sentence where the user can mend something."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except FlywheelError as error:
-            click.echo(f"flywheel: {error}", err=True)
-            ctx.exit(1)
-        except KeyboardInterrupt:
-            click.echo("flywheel: stopped; the next run goes on from here.", err=True)
-            ctx.exit(130)
-        except (duckdb.OutOfMemoryException, MemoryError):
-            click.echo(f"flywheel: {memory_sentence()}", err=True)
-            ctx.exit(1)
-        except OSError as error:
-            click.echo(
-                f"flywheel: {error.strerror or error} ({error.filename or 'no file named'}); "
-                "check the disk's space and the folder's permissions, then run again.",
-                err=True,
-            )
-            ctx.exit(1)
+        with interruptible() as interruption:
+            try:
+                return super().invoke(ctx)
+            except (click.exceptions.Exit, click.ClickException):
+                raise
+            except BaseException as error:
+                stopped = interruption.is_set() or isinstance(error, KeyboardInterrupt)
+                sentence = _STOPPED if stopped else _sentence(error)
+                if sentence is None:
+                    raise
+                click.echo(f"flywheel: {sentence}", err=True)
+                ctx.exit(130 if stopped else 1)
+
+
+_STOPPED = "stopped; the next run goes on from here."
+
+
+def _sentence(error: BaseException) -> str | None:
+    """What the user can mend, and how; None for an error of ours."""
+    if isinstance(error, FlywheelError):
+        return str(error)
+    if isinstance(error, (duckdb.OutOfMemoryException, MemoryError)):
+        return memory_sentence()
+    if isinstance(error, OSError):
+        return (
+            f"{error.strerror or error} ({error.filename or 'no file named'}); "
+            "check the disk's space and the folder's permissions, then run again."
+        )
+    return None
 
 
 class _Alone(click.Command):

@@ -3,8 +3,6 @@
 import json
 import os
 import re
-import signal
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ import duckdb
 
 from flywheel import parsed
 from flywheel.errors import FlywheelError
+from flywheel.interruption import interruptible
 from flywheel.settings import Settings
 from flywheel.warehouse import connect, explained, fault_sentence
 
@@ -121,7 +120,7 @@ def run_dbt(
         _environment(settings),
         redirect_stdout(output),
         redirect_stderr(output),
-        _interruptible() as interruption,
+        interruptible() as interruption,
     ):
         try:
             outcome = _parse(settings, dbt_runner)
@@ -165,7 +164,7 @@ def parse(settings: Settings) -> "Manifest":
         _environment(settings),
         redirect_stdout(output),
         redirect_stderr(output),
-        _interruptible() as interruption,
+        interruptible() as interruption,
     ):
         outcome = _parse(settings, dbt_runner)
     if interruption.is_set():
@@ -210,7 +209,7 @@ def _import_dbt() -> "type[dbtRunner]":
     Ctrl-C waits for the end of it: libraries that are half imported answer it with errors of
     their own.
     """
-    with _interruptible(at_once=False) as interruption:
+    with interruptible(at_once=False) as interruption:
         from dbt.cli import main
     if interruption.is_set():
         raise KeyboardInterrupt
@@ -226,26 +225,6 @@ def _unreadable_file(
     from flywheel.inputs import unreadable_parquet
 
     return unreadable_parquet(given, project=project)
-
-
-@contextmanager
-def _interruptible(*, at_once: bool = True) -> Iterator[threading.Event]:
-    """Notice Ctrl-C, which dbt answers with a list of cancelled queries or a traceback."""
-    seen = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield seen
-        return
-
-    def interrupted(number: int, frame: Any) -> None:
-        seen.set()
-        if at_once:
-            raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, interrupted)
-    try:
-        yield seen
-    finally:
-        signal.signal(signal.SIGINT, before or signal.default_int_handler)
 
 
 def _as_plain_text(value: Any) -> Any:
