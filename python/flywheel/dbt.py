@@ -211,6 +211,10 @@ def _import_dbt() -> "type[dbtRunner]":
     """
     with interruptible(at_once=False) as interruption:
         from dbt.cli import main
+        from dbt_common.events.event_manager_client import cleanup_event_logger
+
+        # Until an invocation sets up its own log, dbt would print to the terminal.
+        cleanup_event_logger()
     if interruption.is_set():
         raise KeyboardInterrupt
     return main.dbtRunner
