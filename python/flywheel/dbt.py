@@ -1,5 +1,6 @@
 """Runs dbt in this process and turns its outcome into something a person can read."""
 
+import atexit
 import gc
 import json
 import os
@@ -234,6 +235,7 @@ def _import_dbt() -> "type[dbtRunner]":
 
         # Until an invocation sets up its own log, dbt would print to the terminal.
         cleanup_event_logger()
+        atexit.register(gc.unfreeze)  # or libraries call what was left out of collection leaks
     if interruption.is_set():
         raise KeyboardInterrupt
     return main.dbtRunner

@@ -35,7 +35,7 @@ def press_ctrl_c() -> None:
 
 def in_a_query() -> None:
     threading.Timer(0.2, press_ctrl_c).start()
-    duckdb.sql("select count(*) from range(100000000000)").fetchall()
+    duckdb.sql("select count(*) from range(20000000000)").fetchall()
 
 
 def in_an_import() -> None:
