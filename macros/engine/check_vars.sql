@@ -4,7 +4,9 @@
     {% if var('log_format') not in ('ubi', 'flat') %}
         {% do problems.append("log_format is '" ~ var('log_format') ~ "'; it must be ubi or flat.") %}
     {% endif %}
-    {% set estimators = ('auto', 'power_law', 'randomised', 'ipf', 'none') %}
+    {% set estimators = (
+        'auto', 'power_law', 'randomised', 'ipf', 'fitted_power_law', 'none'
+    ) %}
     {% if var('propensity_estimator') not in estimators %}
         {% do problems.append("propensity_estimator is '" ~ var('propensity_estimator')
             ~ "'; it must be one of " ~ estimators | join(', ') ~ '.') %}

@@ -199,6 +199,104 @@ def test_ipf_is_the_maximum_likelihood_fit(connection: duckdb.DuckDBPyConnection
     )
 
 
+def power_law_alpha(log: dict[str, np.ndarray], keep: np.ndarray) -> float:
+    """The decay at which clicks of a document fall on its ranks most likely, by golden section."""
+    item, doc_of_click = np.unique(log["query"] * 1000 + log["doc_id"], return_inverse=True)
+    shown = np.zeros((len(item), log["rank"].max()))
+    clicked = np.zeros_like(shown)
+    np.add.at(shown, (doc_of_click[keep], log["rank"][keep] - 1), 1)
+    np.add.at(clicked, (doc_of_click[keep], log["rank"][keep] - 1), log["clicked"][keep])
+    some = clicked.sum(axis=1) > 0
+    shown, clicked = shown[some], clicked[some]
+    log_rank = np.log(np.arange(1, shown.shape[1] + 1))
+
+    def slope(alpha: float) -> float:
+        weight = shown * np.exp(-alpha * log_rank)
+        mean = (weight @ log_rank) / weight.sum(axis=1)
+        return float(clicked.sum(axis=1) @ mean - (clicked @ log_rank).sum())
+
+    # The likelihood is concave: its slope falls, and the top is where it is nothing.
+    return float(optimize.bisect(slope, -4.0, 4.0, xtol=1e-12))
+
+
+def power_law_curve(log: dict[str, np.ndarray], keep: np.ndarray) -> np.ndarray:
+    """The curve of that decay."""
+    return np.arange(1, log["rank"].max() + 1) ** -power_law_alpha(log, keep)
+
+
+def test_fitted_power_law_is_the_maximum_likelihood_fit(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    """Two regimes: a document is another one in each, as in the reference (query 0-4 and 50-54)."""
+    log = shuffled_or_ranked_log(np.random.default_rng(21), confounding=2.0, documents=12)
+    second = np.arange(len(log["rank"])) % 2 == 1
+    log["query"] = log["query"] + 50 * second
+    everything = np.full(len(log["rank"]), True)
+    regimes = np.where(second, "m,n", "m")
+    estimate(connection, log | {"query": log["query"] % 50, "serving_regime": regimes})
+    alpha = power_law_alpha(log, everything)
+    found, error = connection.execute(
+        "select alpha, alpha_std_error from fct_propensity_diagnostics "
+        "where estimator = 'fitted_power_law'"
+    ).fetchall()[0]
+    assert found == pytest.approx(alpha, abs=1e-6)
+    np.testing.assert_allclose(
+        curve(connection, "fitted_power_law"), power_law_curve(log, everything), rtol=1e-6
+    )
+    errors = jackknife_error(log, power_law_curve)
+    np.testing.assert_allclose(
+        curve(connection, "fitted_power_law", "std_error_log"), errors, rtol=1e-6, atol=1e-12
+    )
+    assert error == pytest.approx(errors[1] / np.log(2), rel=1e-6)
+    assert curve(connection, "fitted_power_law", "cast(is_identified as integer)").all()
+
+
+@pytest.mark.parametrize("truth", [0.5, 1.0, 1.5])
+def test_fitted_power_law_recovers_the_decay_from_thin_queries(
+    connection: duckdb.DuckDBPyConnection, truth: float
+) -> None:
+    """Queries as rare as they are: 12,000 searches for some 9,000 of them, no rank to 100 clicks
+    where the fixed point could compare it."""
+    rng = np.random.default_rng(22)
+    n, documents, ranks = 12_000, 12, 10
+    query = np.minimum(rng.zipf(1.25, n), 10**7)
+    query = np.unique(query, return_inverse=True)[1]
+    relevance = rng.uniform(0.02, 0.5, (query.max() + 1, documents))[query]
+    order = np.argsort(-(relevance + 0.2 * rng.normal(size=relevance.shape)), axis=1)[:, :ranks]
+    rank = np.tile(np.arange(1, ranks + 1), (n, 1))
+    chance = np.take_along_axis(relevance, order, axis=1) * rank**-truth
+    log = {
+        "context": np.zeros(rank.size, dtype=int),
+        "jackknife_group": np.repeat(rng.integers(1, GROUPS + 1, n), ranks),
+        "query": np.repeat(query, ranks),
+        "doc_id": order.ravel(),
+        "rank": rank.ravel(),
+        "clicked": (rng.uniform(size=rank.shape) < chance).ravel().astype(np.int64),
+        "is_randomised": np.full(rank.size, False),
+    }
+    estimate(connection, log)
+    alpha, error = connection.execute(
+        "select alpha, alpha_std_error from fct_propensity_diagnostics "
+        "where estimator = 'fitted_power_law'"
+    ).fetchall()[0]
+    assert abs(alpha - truth) < 2 * error < 0.2, (alpha, error)
+
+
+def test_a_decay_that_runs_off_identifies_nothing(connection: duckdb.DuckDBPyConnection) -> None:
+    """Every click at the top: the likelihood grows with alpha for ever."""
+    log = shuffled_or_ranked_log(np.random.default_rng(23))
+    log["clicked"] = log["clicked"] * (log["rank"] == 1)
+    estimate(connection, log)
+    assert not curve(connection, "fitted_power_law", "cast(is_identified as integer)").any()
+    # And without a single click there is nothing to fit at all.
+    log["clicked"] = np.zeros_like(log["clicked"])
+    estimate(connection, log, propensity_alpha=0.5)
+    assert not curve(connection, "fitted_power_law", "cast(is_identified as integer)").any()
+    np.testing.assert_allclose(
+        curve(connection, "fitted_power_law"), np.arange(1, 6) ** -0.5, rtol=1e-9
+    )
+
+
 def test_ipf_recovers_a_curve_that_click_rates_miss(
     connection: duckdb.DuckDBPyConnection,
 ) -> None:

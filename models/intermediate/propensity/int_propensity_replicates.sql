@@ -8,6 +8,7 @@
     ('power_law', power_law_propensities('ranks', var('propensity_alpha')), none, false),
     ('randomised', randomised_propensities('cells'), var('min_randomised_clicks'), false),
     ('ipf', ipf_propensities('cells', var('ipf_steps')), var('min_ipf_clicks'), true),
+    ('fitted_power_law', fitted_power_law_propensities('cells'), 0, false),
 ] %}
 
 with cells as (
