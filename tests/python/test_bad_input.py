@@ -288,6 +288,7 @@ def day_of_searches(n: int, **fields: Any) -> list[ubi.Document]:
     ]
 
 
+@pytest.mark.slow
 def test_a_log_of_only_bots_builds_empty_marts(flywheel: Flywheel, tmp_path: Path) -> None:
     agent = {"user_agent": "Mozilla/5.0 (compatible; Googlebot/2.1)"}
     searches = day_of_searches(40, client_id="robot", query_attributes=agent)

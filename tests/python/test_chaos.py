@@ -147,11 +147,10 @@ MOMENTS: dict[str, tuple[Callable[[Process], bool], float]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "moment",
-    [*MOMENTS]
-    if THOROUGH
-    else ["model in its place", pytest.param("canary started", marks=pytest.mark.slow)],
+    [*MOMENTS] if THOROUGH else ["model in its place", "canary started"],
 )
 def test_a_killed_turn_is_taken_up(built: Flywheel, tmp_path: Path, moment: str) -> None:
     flywheel = copy_of(built, tmp_path)
@@ -192,6 +191,7 @@ def test_a_turn_killed_at_random_is_taken_up(built: Flywheel, tmp_path: Path, se
     assert_turn_is_told(flywheel)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "moment",
     [exists("deployments/e00000003.json"), manifest_names_a_champion][: 1 + THOROUGH],
@@ -307,13 +307,8 @@ def growing(tmp_path_factory: pytest.TempPathFactory) -> Growing:
     return Growing(before, after, arguments)
 
 
-@pytest.mark.parametrize(
-    "first",
-    [
-        pytest.param(False, id="a day more"),
-        pytest.param(True, id="from nothing", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("first", [False, True], ids=["a day more", "from nothing"])
 @pytest.mark.parametrize("seed", range(RANDOM_KILLS))
 def test_a_build_killed_at_random_loses_and_doubles_nothing(
     growing: Growing, tmp_path: Path, seed: int, first: bool

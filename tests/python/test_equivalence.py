@@ -24,22 +24,15 @@ FORMATS = ("flat", "ubi")
 EXAMPLES = 3
 
 
-@pytest.fixture(
-    scope="module", params=["flat", pytest.param("ubi", marks=pytest.mark.slow)], ids=FORMATS
-)
+@pytest.fixture(scope="module", params=FORMATS)
 def small(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> SmallLogs:
     logs = SmallLogs(request.param, tmp_path_factory.mktemp(request.param))
     logs.record(("backfill",) if request.param == "ubi" else ())
     return logs
 
 
-SOME = ["killed and resumed"]
-OTHERS = ["shuffled", "files rewritten"]
-
-
-@pytest.mark.parametrize(
-    "schedule", [*SOME, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("schedule", ["killed and resumed", "shuffled", "files rewritten"])
 def test_small_logs_equal_their_rebuild(small: SmallLogs, schedule: str) -> None:
     tally = small.prove(schedule, EXAMPLES)
     assert not tally.error, tally.error
@@ -65,6 +58,7 @@ def test_a_replayed_run_is_what_dbt_does(small: SmallLogs) -> None:
     assert real["fct_impressions"].num_rows > 0
 
 
+@pytest.mark.slow
 def test_a_missing_file_is_noticed(small: SmallLogs) -> None:
     """The comparison fails when it should: the rebuild knows a file that the other never saw."""
     files = small.files(example_log(small.log_format))

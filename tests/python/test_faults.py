@@ -110,7 +110,8 @@ def small_disk(folder: Path, size: str) -> Iterator[Callable[[str], None]]:
         subprocess.run(["umount", str(folder)], check=False)
 
 
-@pytest.mark.parametrize("size", ["64k", pytest.param("12m", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("size", ["64k", "12m"])
 def test_a_full_disk_is_said_and_the_next_run_completes(
     built: Flywheel, log: Path, tmp_path: Path, size: str
 ) -> None:
@@ -406,7 +407,9 @@ def test_two_builds_at_once_do_nothing_double(
 # --- Ctrl-C -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("moment", ["dbt is imported", "models are built"])
+@pytest.mark.parametrize(
+    "moment", ["dbt is imported", pytest.param("models are built", marks=pytest.mark.slow)]
+)
 def test_ctrl_c_leaves_a_sentence_and_a_usable_warehouse(
     copied: Flywheel, built: Flywheel, log: Path, tmp_path: Path, moment: str
 ) -> None:

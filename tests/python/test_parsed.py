@@ -157,6 +157,7 @@ def test_no_var_changes_the_manifest(tmp_path: Path) -> None:
         assert node == after[name], name
 
 
+@pytest.mark.slow
 def test_a_kept_manifest_builds_what_a_fresh_parse_builds(
     make_flywheel: Callable[[str], Flywheel], tmp_path: Path
 ) -> None:

@@ -450,7 +450,13 @@ def moments_of(
     return [moment for moment in seen if moment[2] <= 2]
 
 
-@pytest.mark.parametrize("action", ACTIONS)
+LONGER = ("start_canary", "rollback canary", "end_canary")
+
+
+@pytest.mark.parametrize(
+    "action",
+    [pytest.param(name, marks=pytest.mark.slow) if name in LONGER else name for name in ACTIONS],
+)
 def test_an_exception_at_any_step_leaves_the_old_state_or_the_new_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str
 ):

@@ -351,7 +351,7 @@ def test_addresses_leave_the_raw_rows_only_as_salted_hashes(
     assert '"ip": "[address]"' in payload[0]
 
 
-@pytest.mark.parametrize("suffix", ["csv", "ndjson"])
+@pytest.mark.parametrize("suffix", ["csv", pytest.param("ndjson", marks=pytest.mark.slow)])
 def test_addresses_of_a_flat_log_do_too(flywheel: Flywheel, tmp_path: Path, suffix: str) -> None:
     row = ubi.flat_row("s", "a", 1, 0, at="2026-03-02", query="lamp", ip=ADDRESSES[0])
     bad = row | {"doc_id": "b", "rank": "first", "ip": ADDRESSES[1]}

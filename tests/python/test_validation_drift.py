@@ -53,6 +53,7 @@ def drifted(measure: str, times_limit: float) -> World:
     return World(dwells=mixed) if measure == "dwell" else World(coverage=mixed)
 
 
+@pytest.mark.slow
 def test_two_windows_of_one_world_raise_no_alarm():
     """Nothing changed, so the chance of an alarm is far below drift_alpha = 1 %.
 
@@ -68,6 +69,7 @@ def test_two_windows_of_one_world_raise_no_alarm():
     assert verdicts >= 380
 
 
+@pytest.mark.slow
 def test_a_drift_of_just_the_limit_is_an_alarm_as_rarely_as_alpha_says():
     """60 draws at the limit and 1 %: more than three alarms have probability 0.003."""
     judge, rng = Judge(), np.random.default_rng(2)
