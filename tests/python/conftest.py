@@ -138,6 +138,8 @@ class Flywheel:
             # Apart from the project's own, so that tests may run beside a build.
             "DBT_TARGET_PATH": str(self.home / "target"),
             "DBT_LOG_PATH": str(self.home / "logs"),
+            # As in `flywheel`'s own builds.
+            "DBT_LOG_LEVEL_FILE": "info",
             "DO_NOT_TRACK": "1",
             "NO_COLOR": "1",
             "COLUMNS": "200",

@@ -168,11 +168,13 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     return Fuzz(tmp_path_factory.mktemp("fuzz")).run(mutants)
 
 
+@pytest.mark.slow
 def test_every_file_ends_in_tables_that_add_up_or_in_a_sentence(outcome: Outcome) -> None:
     assert not outcome.wrong, "\n".join(outcome.wrong)
     assert len(outcome.built) + len(outcome.sentences) == N_FILES
 
 
+@pytest.mark.slow
 def test_the_mutants_are_of_all_kinds(outcome: Outcome) -> None:
     """Otherwise the test above could pass on a thousand empty files."""
     kinds = Counter(re.sub(r"^m\d+", "", mutant.name) for mutant in outcome.built)

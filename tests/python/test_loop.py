@@ -131,6 +131,7 @@ def test_robots_are_told_from_people(loops: Loops) -> None:
     assert flagged - found["human"][1] >= 0.99 * flagged, found
 
 
+@pytest.mark.slow
 def test_the_same_log_elsewhere_has_the_same_fingerprint(
     flat: Turned, flywheel: Flywheel, tmp_path: Path
 ) -> None:

@@ -316,7 +316,7 @@ def test_ipf_recovers_a_curve_that_click_rates_miss(
     assert abs(alpha - 0.8) < 4 * alpha_error < 0.1
 
 
-@pytest.mark.parametrize("estimator", ["randomised", "ipf"])
+@pytest.mark.parametrize("estimator", [pytest.param("randomised", marks=pytest.mark.slow), "ipf"])
 def test_intervals_cover_as_often_as_they_say(
     connection: duckdb.DuckDBPyConnection, estimator: str
 ) -> None:
@@ -467,6 +467,7 @@ def test_users_are_grouped_by_md5(connection: duckdb.DuckDBPyConnection) -> None
         assert group == int(digest[:13], 16) * 20 // 16**13 + 1
 
 
+@pytest.mark.slow
 def test_a_ranker_that_learned_from_the_clicks_does_not_bend_the_curve() -> None:
     """First half in random order, second half ordered by the clicks of the first.
 
