@@ -92,8 +92,30 @@ def build(
             on_progress=step.tick,
         )
         step.result = summary.sentence()
+    for sentence in propensity_sentences(settings):
+        terminal.line(f"{'':<10} {sentence}")
     variables.remember(settings, given)
     registry.repair(settings)
+
+
+def propensity_sentences(settings: Settings) -> list[str]:
+    """What the weights of clicks rest on: a sentence a context, of the three with most clicks."""
+    with connect(settings) as warehouse:
+        rows = warehouse.execute(
+            """
+            select context, choice_reason, count(*) over () as n_contexts
+            from fct_propensity_diagnostics
+            where is_active
+            order by n_clicks desc, context
+            limit 3
+            """
+        ).fetchall()
+    sentences = [
+        f"Propensities{f' ({context})' if n > 1 else ''}: {reason}" for context, reason, n in rows
+    ]
+    if rows and rows[0][2] > len(rows):
+        sentences.append(f"Propensities of {rows[0][2] - len(rows)} more contexts: the report.")
+    return sentences
 
 
 def validate(settings: Settings, terminal: Terminal) -> None:

@@ -121,7 +121,9 @@ def test_six_columns_are_enough_for_a_turn(flat: Turned) -> None:
     shown = pq.read_table(flat.log)
     assert counts["fct_searches"] == len(set(shown["search_id"].to_pylist()))
     steps = [line.split()[0] for line in flat.run.output.splitlines() if line]
-    assert steps[:6] == ["Check", "Build", "Train", "Evaluate", "Record", "Report"]
+    assert steps[:7] == [
+        "Check", "Build", "Propensities:", "Train", "Evaluate", "Record", "Report",
+    ]  # fmt: skip
 
 
 def test_the_first_model_is_compared_with_the_logged_order(flat: Turned) -> None:

@@ -13,10 +13,13 @@ from scipy import optimize, stats
 from sql_project import SqlProject
 
 MODELS = (
+    "int_propensity_regimes",
     "int_rank_components",
     "int_propensity_replicates",
     "int_propensity_curves",
     "int_propensity_power_law_fits",
+    "int_propensity_alphas",
+    "int_propensity_auto",
     "int_propensity_choices",
     "fct_position_propensities",
     "fct_propensity_diagnostics",
@@ -394,16 +397,26 @@ def test_ranks_without_a_tie_to_the_first_are_not_identified(
     estimate(connection, log, propensity_alpha=0.6)
     identified = curve(connection, "ipf", "cast(is_identified as integer)")
     assert identified.tolist() == [1, 1, 0, 0]
-    components, choice = connection.execute(
-        "select n_connected_components, choice_reason from fct_propensity_diagnostics "
-        "where estimator = 'ipf'"
+    components, alpha, choice = connection.execute(
+        "select n_connected_components, alpha, choice_reason from fct_propensity_diagnostics "
+        "where estimator = 'auto'"
     ).fetchall()[0]
     assert components == 2
-    assert "1 / rank ^ 0.6 is assumed" in choice
+    # Clicks are by chance here, so the fitted decay, to which 0.6 is drawn, is none.
+    assert abs(alpha) < 0.15
+    assert choice.startswith(
+        "auto: ranks 1-2: documents shown at several ranks; "
+        "ranks 3-4: 1 / rank ^ alpha. Alpha is fitted, "
+    ), choice
     active = connection.execute(
-        "select distinct estimator from fct_position_propensities where is_active"
+        "select estimator, source, rank, propensity from fct_position_propensities "
+        "where is_active order by rank"
     ).fetchall()
-    assert active == [("power_law",)]
+    assert [row[:2] for row in active] == [("auto", "ipf")] * 2 + [("auto", "fitted_power_law")] * 2
+    second = active[1][3]
+    assert [row[3] for row in active[2:]] == pytest.approx(
+        [second * (rank / 2) ** -alpha for rank in (3, 4)], abs=1e-9
+    )
 
 
 def test_a_fit_cut_short_identifies_nothing(connection: duckdb.DuckDBPyConnection) -> None:
@@ -521,3 +534,312 @@ def test_a_ranker_that_learned_from_the_clicks_does_not_bend_the_curve() -> None
     assert (mixed / mixed_errors).mean() > 3
     assert abs((fair / fair_errors).mean()) < 2
     assert np.abs(fair / fair_errors).max() < 4
+
+
+def auto_rows(
+    connection: duckdb.DuckDBPyConnection,
+    *,
+    curves: list[tuple[str, str, int, float, bool]],
+    replicates: list[tuple[str, str, int, int, float]],
+    alphas: list[tuple[str, float | None, float | None, float, bool]],
+) -> dict[tuple[str, int], dict[str, Any]]:
+    """int_propensity_auto of hand-made tables: (context, rank) -> row."""
+    connection.execute(
+        "create table int_propensity_curves (estimator varchar, context varchar, rank integer, "
+        "std_error_log double, is_identified boolean, n_impressions bigint, n_clicks bigint)"
+    )
+    connection.executemany(
+        "insert into int_propensity_curves values (?, ?, ?, ?, ?, 50, 9)", curves
+    )
+    connection.execute(
+        "create table int_propensity_replicates (estimator varchar, context varchar, "
+        "replicate integer, rank integer, propensity double)"
+    )
+    connection.executemany(
+        "insert into int_propensity_replicates values (?, ?, ?, ?, ?)", replicates
+    )
+    connection.execute(
+        "create table int_propensity_alphas (context varchar, fitted_alpha double, "
+        "whole_alpha double, alpha double, is_part boolean)"
+    )
+    connection.executemany("insert into int_propensity_alphas values (?, ?, ?, ?, ?)", alphas)
+    SqlProject().build(connection, "int_propensity_auto")
+    cursor = connection.execute("select * from int_propensity_auto")
+    names = [column[0] for column in cursor.description]
+    rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    return {(row["context"], row["rank"]): row for row in rows}
+
+
+def test_every_rank_takes_the_best_that_is_known(connection: duckdb.DuckDBPyConnection) -> None:
+    """Rank 2: 0.4 and 0.1 with one variance, so sqrt(0.4 * 0.1) = 0.2; without group 1
+    sqrt(0.8 * 0.1), without group 2, which saw nothing by chance, sqrt(0.2 * 0.1): half of ln 2 to
+    either side. Rank 3 is 0.25 by chance, with three times the error of the fixed point's 0.5:
+    0.25^0.1 * 0.5^0.9.
+
+    Between the 0.2 of rank 2 and the 0.2 of rank 8 alpha 1 alone would give 1/2 and 1/8, so they
+    stand 0.4 and 1.6 times above it, and rank 4, half way, sqrt(0.4 * 1.6) = 0.8 times 1/4. Rank 16
+    keeps the 1.6.
+    """
+    ranks = (1, 2, 4, 8, 16)
+    rows = auto_rows(
+        connection,
+        curves=[("none", "all", rank, None, False) for rank in ranks]
+        + [("none", "far", rank, None, False) for rank in (1, 3)]
+        + [
+            ("ipf", "all", 1, 0.0, True),
+            ("ipf", "all", 2, 0.5, True),
+            ("ipf", "all", 8, 0.5, True),
+            ("ipf", "all", 16, None, False),
+            ("fitted_power_law", "all", 16, 0.1, True),
+            ("randomised", "all", 1, 0.0, True),
+            ("randomised", "all", 2, 0.5, True),
+            ("ipf", "far", 3, 0.1, True),
+            ("randomised", "far", 3, 0.3, True),
+        ],
+        replicates=[("ipf", "all", group, 1, 1.0) for group in (0, 1, 2)]
+        + [("randomised", "all", group, 1, 1.0) for group in (0, 1)]
+        + [("ipf", "all", group, 2, value) for group, value in enumerate((0.4, 0.8, 0.2))]
+        + [("randomised", "all", group, 2, 0.1) for group in (0, 1)]
+        + [("ipf", "all", group, 8, 0.2) for group in (0, 1, 2)]
+        + [("ipf", "all", 0, 16, 0.9)]
+        + [("ipf", "far", group, 3, 0.5) for group in (0, 1, 2)]
+        + [("randomised", "far", group, 3, 0.25) for group in (0, 1, 2)],
+        alphas=[("all", 1.1, None, 1.0, False), ("far", None, None, 1.0, False)],
+    )
+    found = [rows["all", rank]["propensity"] for rank in ranks]
+    assert found == pytest.approx([1, 0.2, 0.2, 0.2, 0.1])
+    assert rows["all", 2]["std_error_log"] == pytest.approx(np.log(2) / 2)
+    assert [rows["all", rank]["source"] for rank in ranks] == [
+        "randomised+ipf", "randomised+ipf", "fitted_power_law", "ipf", "fitted_power_law",
+    ]  # fmt: skip
+    assert [rows["all", rank]["is_identified"] for rank in ranks] == [
+        True,
+        True,
+        False,
+        True,
+        False,
+    ]
+    assert rows["all", 16]["std_error_log"] is None
+    # A first rank that nothing measures is the unit all the same.
+    assert rows["far", 1]["propensity"] == 1
+    assert rows["far", 1]["source"] == "power_law"
+    assert rows["far", 3]["propensity"] == pytest.approx(0.25**0.1 * 0.5**0.9)
+
+
+def test_a_thin_context_leans_on_all_contexts_together(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    """Of all together rank 2 is 0.4, so rank 4 (alpha 1) 0.2. Context b, of which nothing is
+    known, has that curve; context a, whose alpha is 0.5 higher, has 0.4 / 2^0.5 and 0.2 / 4^0.5."""
+    contexts = ("*", "a", "b")
+    rows = auto_rows(
+        connection,
+        curves=[("none", context, rank, None, False) for context in contexts for rank in (1, 2, 4)]
+        + [("ipf", "*", 1, 0.0, True), ("ipf", "*", 2, 0.1, True)],
+        replicates=[
+            ("ipf", "*", group, rank, value)
+            for group in (0, 1, 2)
+            for rank, value in ((1, 1.0), (2, 0.4))
+        ],
+        alphas=[
+            ("*", 1.0, None, 1.0, False),
+            ("a", 1.6, 1.0, 1.5, True),
+            ("b", None, 1.0, 1.0, True),
+        ],
+    )
+    found = {
+        context: [rows[context, rank]["propensity"] for rank in (1, 2, 4)] for context in contexts
+    }
+    assert found["*"] == pytest.approx([1, 0.4, 0.2])
+    assert found["a"] == pytest.approx([1, 0.4 / 2**0.5, 0.1])
+    assert found["b"] == pytest.approx([1, 0.4, 0.2])
+    assert rows["a", 4]["source"] == "fitted_power_law"
+    assert rows["b", 4]["source"] == "all_contexts"
+
+
+def test_a_context_is_drawn_to_all_contexts_together(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    """All together 1.0 with the error of the prior, 0.5: half way to 0.5, 0.75. Context b has 1.35
+    with an error of 0.3, as the prior of contexts: half way to 0.75, 1.05. a says nothing.
+    """
+    connection.execute(
+        """
+        create table int_propensity_regimes as
+        select * from (values ('a', 3), ('b', 3), ('c', 3)) as regimes (context, n_contexts);
+        create table int_propensity_power_law_fits as
+        select * from (
+            values
+                ('fitted_power_law', '*', 1.0::double, 0.5::double),
+                ('fitted_power_law', 'b', 1.35, 0.3),
+                ('fitted_power_law', 'c', 1.05, 0.4),
+                ('ipf', 'a', 9, 0.1)
+        ) as fits (estimator, context, alpha, alpha_std_error)
+        """
+    )
+    SqlProject(propensity_alpha=0.5).build(connection, "int_propensity_alphas")
+    rows = connection.execute(
+        "select context, alpha, alpha_std_error, difference_from_others, difference_std_error "
+        "from int_propensity_alphas order by context"
+    ).fetchall()
+    whole, a, b, _ = rows
+    assert whole[:2] == ("*", pytest.approx(0.75))
+    assert whole[2] == pytest.approx(0.5 / 2**0.5)
+    assert a[1] == pytest.approx(0.75)
+    # What all together leave open is left open here too: 0.3^2 and 0.5^2 / 2.
+    assert a[2] == pytest.approx((0.09 + 0.125) ** 0.5)
+    assert a[3:] == (None, None)
+    assert b[1] == pytest.approx(1.05)
+    # Only c is another context that was fitted.
+    assert b[3:] == (pytest.approx(0.3), pytest.approx(0.5))
+
+
+def test_contexts_that_differ_are_told_apart(connection: duckdb.DuckDBPyConnection) -> None:
+    rng = np.random.default_rng(31)
+    logs = [
+        shuffled_or_ranked_log(rng, users=200, searches=40, alphas=(alpha,), confounding=1.0)
+        for alpha in (0.5, 0.5, 1.2)
+    ]
+    for number, log in enumerate(logs):
+        log["context"] = log["context"] + number
+    estimate(connection, {name: np.concatenate([log[name] for log in logs]) for name in logs[0]})
+    rows = connection.execute(
+        """
+        select context, alpha_difference, alpha_difference_std_error, choice_reason
+        from fct_propensity_diagnostics
+        where is_active
+        order by context
+        """
+    ).fetchall()
+    assert len(rows) == 3
+    for context, difference, error, reason in rows:
+        if context == "2":
+            assert abs(difference - 0.7) < 4 * error < 0.5
+            assert "It differs from that of the other contexts by +0." in reason
+        else:
+            assert difference < -2 * error
+    # Two that are alike and no third: nothing to tell apart.
+    alike = [log for log in logs if log["context"][0] < 2]
+    estimate(connection, {name: np.concatenate([log[name] for log in alike]) for name in logs[0]})
+    rows = connection.execute(
+        "select abs(alpha_difference) < 3 * alpha_difference_std_error "
+        "from fct_propensity_diagnostics where is_active"
+    ).fetchall()
+    assert rows == [(True,)] * 2
+
+
+# Examination and noise of the click model that studies of unbiased ranking share (ULTRA).
+EXAMINATION = np.array([0.68, 0.61, 0.48, 0.34, 0.28, 0.20, 0.11, 0.10, 0.08, 0.06])
+NOISE = 0.1
+
+
+def standard_log(seed: int, world: str, *, searches: int = 10_000) -> dict[str, np.ndarray]:
+    """1e5 impressions of ten ranks in a world that makes ranks comparable in one way or another.
+
+    Args:
+        seed: of the world and of its users.
+        world: `mixed`: each search ranked with noise of its own; `shuffled`: 5 % of searches in
+            random order; `similar`: two rankers by turns; `devices`: `mixed`, for desktop
+            (context 0) and mobile (context 1), which reads less far down; `in_turn`: a ranker a
+            day, named after it.
+        searches: how many.
+
+    Returns:
+        Column -> one value per impression.
+    """
+    rng = np.random.default_rng(seed)
+    n_queries, n_documents, n_ranks, n_users = 200, 20, 10, 800
+    popularity = np.arange(1, n_queries + 1) ** -0.8
+    query = rng.choice(n_queries, searches, p=popularity / popularity.sum())
+    user = rng.integers(0, n_users, searches)
+    grade = rng.choice(5, (n_queries, n_documents), p=[0.45, 0.25, 0.15, 0.1, 0.05])
+    attraction = NOISE + (1 - NOISE) * (2.0**grade - 1) / 15
+    day = np.arange(searches) * 14 // searches
+    theta = np.tile(EXAMINATION, (searches, 1))
+    device = np.zeros(searches, dtype=int)
+    shuffled = np.zeros(searches, dtype=bool)
+    score = grade + rng.normal(size=grade.shape)
+    if world in ("mixed", "devices"):
+        scores = score[query] + 1.5 * rng.normal(size=(searches, n_documents))
+        if world == "devices":
+            device = (user % 2).astype(int)
+            theta = np.where(device[:, None] == 1, theta**1.3 * theta[:, :1] ** -0.3, theta)
+    elif world == "shuffled":
+        shuffled = rng.uniform(size=searches) < 0.05
+        scores = np.where(shuffled[:, None], 0, score[query])
+        scores = scores + shuffled[:, None] * rng.normal(size=scores.shape)
+    elif world == "similar":
+        other = score + 0.5 * rng.normal(size=score.shape)
+        scores = np.where(rng.integers(0, 2, searches)[:, None] == 1, score[query], other[query])
+    else:
+        a_day = grade + rng.normal(size=(14, *grade.shape))
+        scores = a_day[day, query]
+    order = np.argsort(-scores, axis=1)[:, :n_ranks]
+    if world == "shuffled":
+        # Chance moves the ten that are shown, not others onto the page.
+        shown = np.argsort(-score, axis=1)[:, :n_ranks][query]
+        order = np.where(shuffled[:, None], rng.permuted(shown, axis=1), shown)
+    chance = theta * np.take_along_axis(attraction[query], order, axis=1)
+    names = (
+        np.char.add("ranker-", day.astype(str)) if world == "in_turn" else np.full(searches, "m")
+    )
+    return {
+        "context": np.repeat(device, n_ranks),
+        "jackknife_group": np.repeat(user % GROUPS + 1, n_ranks),
+        "serving_regime": np.repeat(names, n_ranks),
+        "query": np.repeat(query, n_ranks),
+        "doc_id": order.ravel(),
+        "rank": np.tile(np.arange(1, n_ranks + 1), searches),
+        "clicked": (rng.uniform(size=chance.shape) < chance).ravel().astype(np.int64),
+        "is_randomised": np.repeat(shuffled, n_ranks),
+    }
+
+
+def active_curve(connection: duckdb.DuckDBPyConnection, context: str = "0") -> Any:
+    """rank, propensity, ci_low, ci_high, source of the curve in use."""
+    return connection.execute(
+        "select rank, propensity, ci_low, ci_high, source from fct_position_propensities "
+        "where is_active and context = ? order by rank",
+        [context],
+    ).fetchall()
+
+
+@pytest.mark.parametrize(
+    ("world", "context", "bound"),
+    [
+        ("mixed", "0", 0.08),
+        ("shuffled", "0", 0.18),
+        ("similar", "0", 0.20),
+        ("devices", "1", 0.12),
+        ("in_turn", "0", 0.12),
+    ],
+)
+def test_the_curve_in_use_is_near_the_truth(
+    connection: duckdb.DuckDBPyConnection, world: str, context: str, bound: float
+) -> None:
+    """Mean error of log propensity over ranks 2 to 10, over three logs."""
+    truth = np.log(EXAMINATION / EXAMINATION[0]) * (1.3 if context == "1" else 1)
+    errors, covered = [], []
+    for seed in range(3):
+        estimate(
+            connection,
+            standard_log(seed, world),
+            min_randomised_clicks=100,
+            min_ipf_clicks=100,
+            ipf_steps=200,
+        )
+        rows = active_curve(connection, context)[1:]
+        errors.append(np.mean([abs(np.log(row[1]) - truth[row[0] - 1]) for row in rows]))
+        covered += [
+            np.log(row[2]) <= truth[row[0] - 1] <= np.log(row[3])
+            for row in rows
+            if row[2] is not None
+        ]
+        (reason,) = connection.execute(
+            "select choice_reason from fct_propensity_diagnostics where is_active and context = ?",
+            [context],
+        ).fetchall()[0]
+        assert ("compared across them" in reason) == (world == "in_turn"), reason
+    assert np.mean(errors) <= bound, errors
+    # Nine ranks of a log share their clicks, so 27 intervals tell of fewer.
+    assert np.mean(covered) > 0.8, covered

@@ -1,79 +1,142 @@
 {#
-    Which estimator's curve is used in each context, and why. `auto` takes the first of the list
-    that is identified at every rank that was shown, down to rank 10; randomised traffic comes first
-    because it needs no assumption about documents, the power law last because it is one itself.
+    Which estimator's curve is used in each context, and why. `auto` takes what is known rank by
+    rank (int_propensity_auto); the reason says which ranks rest on what, and which decay is
+    fitted or assumed.
 #}
-{% set preference = ['randomised', 'ipf'] %}
 {% set requested = var('propensity_estimator') %}
+{# In the order of a sentence: measured, fitted, taken over, assumed. #}
+{% set sources = {
+    'randomised': 'randomised traffic',
+    'randomised+ipf': 'randomised traffic and documents shown at several ranks',
+    'ipf': 'documents shown at several ranks',
+    'fitted_power_law': '1 / rank ^ alpha',
+    'all_contexts': 'the curve of all contexts together',
+    'power_law': '1 / rank ^ alpha',
+} %}
 
--- noqa: disable=LT02
-with curves as (
-    select * from {{ ref('int_propensity_curves') }}
+with auto_curves as (
+    select * from {{ ref('int_propensity_auto') }}
 ),
 
-ranks as (
-    select * from {{ ref('int_propensity_ranks') }}
+alphas as (
+    select * from {{ ref('int_propensity_alphas') }}
 ),
 
-contexts as (
+regimes as (
+    select * from {{ ref('int_propensity_regimes') }}
+),
+
+-- neighbouring ranks with one source are one range: rank - row number is the same for all of them
+numbered as (
     select
         context,
-        least(10, coalesce(max(case when n_impressions > 0 then rank end), 1)) as n_needed
-    from ranks
+        source,
+        rank,
+        rank - row_number() over (partition by context, source order by rank) as island
+    from auto_curves
+),
+
+islands as (
+    select
+        context,
+        source,
+        min(rank) as first_rank,
+        count(*) as n_ranks,
+        cast(min(rank) as string)
+        || case when max(rank) > min(rank) then '-' || cast(max(rank) as string) else '' end
+            as rank_range
+    from numbered
+    group by context, source, island
+),
+
+parts as (
+    select
+        context,
+        case source
+            {% for source in sources %}
+            when '{{ source }}' then {{ loop.index }}
+            {% endfor %}
+        end as place,
+        case when sum(n_ranks) > 1 then 'ranks ' else 'rank ' end
+        || string_agg(rank_range, ', ' order by first_rank) || ': '
+        || case source
+            {% for source, words in sources.items() %}
+            when '{{ source }}' then '{{ words }}'
+            {% endfor %}
+        end as sentence
+    from islands
+    group by context, source
+),
+
+sentences as (
+    select
+        context,
+        string_agg(sentence, '; ' order by place) as sentence
+    from parts
     group by context
 ),
 
--- the weakest rank decides, so the reason can name its clicks
-fitness as (
+reasons as (
     select
-        contexts.context,
-        contexts.n_needed,
-        {% for estimator in preference %}
-        count(
-            case when curves.estimator = '{{ estimator }}' and curves.is_identified then 1 end
-        ) = contexts.n_needed as is_{{ estimator }}_fit,
-        min(case when curves.estimator = '{{ estimator }}' then curves.n_clicks end)
-            as least_{{ estimator }}_clicks{{ ',' if not loop.last }}
-        {% endfor %}
-    from contexts
-    left join curves
-        on
-            contexts.context = curves.context
-            and contexts.n_needed >= curves.rank
-    group by contexts.context, contexts.n_needed
+        regimes.context,
+        'auto: ' || sentences.sentence || '. '
+        || case
+            when alphas.fitted_alpha is not null
+                then
+                    'Alpha is fitted, ' || {{ format_decimal('alphas.fitted_alpha', 2) }} || ' +- '
+                    || {{ format_decimal('alphas.fitted_std_error', 2) }} || '; drawn to the '
+                    || case
+                        when alphas.is_part
+                            then
+                                {{ format_decimal('alphas.whole_alpha', 2) }}
+                                || ' of all contexts'
+                        else 'default of {{ var("propensity_alpha") }}'
+                    end
+                    || ' it is ' || {{ format_decimal('alphas.alpha', 2) }} || ' +- '
+                    || {{ format_decimal('alphas.alpha_std_error', 2) }} || '.'
+            when alphas.is_part
+                then
+                    'Alpha is taken from all contexts, '
+                    || {{ format_decimal('alphas.alpha', 2) }} || ' +- '
+                    || {{ format_decimal('alphas.alpha_std_error', 2) }} || '.'
+            else
+                'Nothing ties ranks together, so alpha is assumed: '
+                || '{{ var("propensity_alpha") }} +- '
+                || {{ format_decimal('alphas.alpha_std_error', 2) }} || '.'
+        end
+        || case
+            when abs(alphas.difference_from_others) > 2 * alphas.difference_std_error
+                then
+                    ' It differs from that of the other contexts by '
+                    || {{ format_decimal('alphas.difference_from_others', 2, signed=true) }}
+                    || ' +- ' || {{ format_decimal('alphas.difference_std_error', 2) }} || '.'
+            else ''
+        end as reason,
+        regimes.is_pooled_over_regimes
+    from regimes
+    inner join alphas
+        on regimes.context = alphas.context
+    inner join sentences
+        on regimes.context = sentences.context
+),
+
+final as (
+    select
+        context,
+        '{{ requested }}' as estimator,
+        {% if requested == 'auto' %}
+        reason
+        {% else %}
+        'The var propensity_estimator asks for {{ requested }}.'
+        {% endif %}
+        || case
+            when is_pooled_over_regimes
+                then
+                    ' Sets of serving models alone leave too little to compare, so documents are'
+                    || ' compared across them, which can flatter deep ranks.'
+            else ''
+        end as choice_reason
+    from reasons
 )
 
-select
-    context,
-    {% if requested == 'auto' %}
-    case
-        when is_randomised_fit then 'randomised'
-        when is_ipf_fit then 'ipf'
-        else 'power_law'
-    end as estimator,
-    case
-        when is_randomised_fit
-            then
-                'auto: randomised traffic identifies ranks 1 to ' || cast(n_needed as string)
-                || ' (at least ' || cast(least_randomised_clicks as string)
-                || ' clicks at each).'
-        when is_ipf_fit
-            then
-                'auto: randomised traffic is too thin (' || cast(least_randomised_clicks as string)
-                || ' clicks at its weakest rank of 1 to ' || cast(n_needed as string)
-                || ', {{ var("min_randomised_clicks") }} needed), but documents shown at several'
-                || ' ranks identify them (at least ' || cast(least_ipf_clicks as string)
-                || ' clicks at each).'
-        else
-            'auto: neither randomised traffic (' || cast(least_randomised_clicks as string)
-            || ' clicks at its weakest rank of 1 to ' || cast(n_needed as string)
-            || ', {{ var("min_randomised_clicks") }} needed) nor documents shown at several ranks ('
-            || cast(least_ipf_clicks as string)
-            || ' clicks, {{ var("min_ipf_clicks") }} needed) identify every rank with an interval,'
-            || ' so 1 / rank ^ {{ var("propensity_alpha") }} is assumed.'
-    end as choice_reason
-    {% else %}
-    '{{ requested }}' as estimator,
-    'The var propensity_estimator asks for {{ requested }}.' as choice_reason
-    {% endif %}
-from fitness
+select * from final

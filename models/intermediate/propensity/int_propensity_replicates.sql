@@ -11,12 +11,41 @@
     ('fitted_power_law', fitted_power_law_propensities('cells'), 0, false),
 ] %}
 
-with cells as (
+with position_cells as (
     select * from {{ ref('int_position_cells') }}
 ),
 
-ranks as (
+ranks_of_contexts as (
     select * from {{ ref('int_propensity_ranks') }}
+),
+
+regimes as (
+    select * from {{ ref('int_propensity_regimes') }}
+),
+
+cells as (
+    {{ comparable_cells('position_cells', 'regimes') | indent(4) }}
+),
+
+-- where there are several contexts, all of them together ('*') have a curve too
+ranks as (
+    select
+        context,
+        rank,
+        n_impressions,
+        n_clicks
+    from ranks_of_contexts
+    union all
+    select
+        '*' as context,
+        ranks_of_contexts.rank,
+        cast(sum(ranks_of_contexts.n_impressions) as bigint) as n_impressions,
+        cast(sum(ranks_of_contexts.n_clicks) as bigint) as n_clicks
+    from ranks_of_contexts
+    inner join regimes
+        on ranks_of_contexts.context = regimes.context
+    where regimes.n_contexts > 1
+    group by ranks_of_contexts.rank
 ),
 
 {% for name, query, min_clicks, needs_ties in estimators %}

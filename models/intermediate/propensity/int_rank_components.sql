@@ -1,5 +1,13 @@
-with cells as (
+with position_cells as (
     select * from {{ ref('int_position_cells') }}
+),
+
+regimes as (
+    select * from {{ ref('int_propensity_regimes') }}
+),
+
+cells as (
+    {{ comparable_cells('position_cells', 'regimes') | indent(4) }}
 ),
 
 components as (

@@ -1,5 +1,12 @@
 with curves as (
-    select * from {{ ref('int_propensity_curves') }}
+    select
+        *,
+        estimator as source
+    from {{ ref('int_propensity_curves') }}
+),
+
+auto_curves as (
+    select * from {{ ref('int_propensity_auto') }}
 ),
 
 fits as (
@@ -10,10 +17,41 @@ choices as (
     select * from {{ ref('int_propensity_choices') }}
 ),
 
+all_curves as (
+    select
+        estimator,
+        context,
+        rank,
+        propensity,
+        std_error_log,
+        n_replicates,
+        n_impressions,
+        n_clicks,
+        min_clicks,
+        is_identified,
+        source
+    from curves
+    union all
+    select
+        estimator,
+        context,
+        rank,
+        propensity,
+        std_error_log,
+        n_replicates,
+        n_impressions,
+        n_clicks,
+        min_clicks,
+        is_identified,
+        source
+    from auto_curves
+),
+
+-- without a number of clicks that it needs a curve is whole as it is
 anchors as (
     select
         *,
-        min_clicks is null as is_assumption,
+        min_clicks is null as is_whole,
         coalesce(
             max(case when is_identified then rank end) over (
                 partition by estimator, context
@@ -22,7 +60,7 @@ anchors as (
             ),
             1
         ) as anchor_rank
-    from curves
+    from all_curves
 ),
 
 -- below the last rank that is identified the curve falls on as the power law fitted to it
@@ -32,7 +70,7 @@ completed as (
         here.context,
         here.rank,
         case
-            when here.is_assumption or here.is_identified then here.propensity
+            when here.is_whole or here.is_identified then here.propensity
             else
                 coalesce(case when there.is_identified then there.propensity end, 1)
                 * {{ power_law_propensity(
@@ -48,7 +86,12 @@ completed as (
         case when here.is_identified then here.n_replicates end as n_replicates,
         here.n_impressions,
         here.n_clicks,
-        here.is_identified
+        here.is_identified,
+        case
+            when here.is_whole or here.is_identified then here.source
+            when fits.alpha is not null then 'fitted_power_law'
+            else 'power_law'
+        end as source
     from anchors as here
     left join anchors as there
         on
@@ -99,6 +142,7 @@ select
     cast(intervals.n_impressions as bigint) as n_impressions,
     cast(intervals.n_clicks as bigint) as n_clicks,
     cast(intervals.is_identified as boolean) as is_identified,
+    cast(intervals.source as string) as source,
     cast(intervals.estimator = choices.estimator as boolean) as is_active
 from intervals
 inner join choices

@@ -14,6 +14,10 @@ fits as (
     select * from {{ ref('int_propensity_power_law_fits') }}
 ),
 
+shared_alphas as (
+    select * from {{ ref('int_propensity_alphas') }}
+),
+
 components as (
     select * from {{ ref('int_rank_components') }}
 ),
@@ -77,10 +81,19 @@ alphas as (
         case clicks.estimator
             when 'none' then cast(0 as double)
             when 'power_law' then cast({{ var('propensity_alpha') }} as double)
+            when 'auto' then shared_alphas.alpha
             else fits.alpha
         end as alpha,
-        fits.alpha_std_error
+        case
+            when clicks.estimator <> 'auto' then fits.alpha_std_error
+            when shared_alphas.fitted_alpha is not null or shared_alphas.is_part
+                then shared_alphas.alpha_std_error
+        end as alpha_std_error,
+        shared_alphas.difference_from_others as alpha_difference,
+        shared_alphas.difference_std_error as alpha_difference_std_error
     from clicks
+    left join shared_alphas
+        on clicks.context = shared_alphas.context
     left join fits
         on
             clicks.estimator = fits.estimator
@@ -97,6 +110,8 @@ select
     cast(alphas.clipped_share as double) as clipped_share,
     cast(alphas.alpha as double) as alpha,
     cast(alphas.alpha_std_error as double) as alpha_std_error,
+    cast(alphas.alpha_difference as double) as alpha_difference,
+    cast(alphas.alpha_difference_std_error as double) as alpha_difference_std_error,
     cast(coalesce(graphs.n_connected_components, 0) as integer) as n_connected_components,
     cast(convergence.max_last_step_change as double) as max_last_step_change,
     cast(null as double) as trust_bias_p,

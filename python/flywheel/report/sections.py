@@ -114,6 +114,12 @@ def curve(data: ReportData, truth: Truth) -> dict[str, Any]:
     )
     contexts = charts.propensity_contexts(data.propensities)
     active = [row for row in _with_references(data, truth) if row["is_active"]]
+    # A curve with no rank of its own can still follow a decay that was fitted to the log.
+    fitted = {
+        (row["context"], row["estimator"])
+        for row in data.diagnostics
+        if row["alpha_std_error"] is not None
+    }
     tables = []
     for context in contexts:
         rows = sorted(
@@ -128,7 +134,8 @@ def curve(data: ReportData, truth: Truth) -> dict[str, Any]:
                 "more": rows[MAX_RANKS_SHOWN:MAX_RANKS_LISTED],
                 "n_left_out": max(0, len(rows) - MAX_RANKS_LISTED),
                 "unidentified": rank_list(unidentified),
-                "is_assumed": len(unidentified) == len(rows),
+                "is_assumed": len(unidentified) == len(rows)
+                and (context, rows[0]["estimator"]) not in fitted,
             }
         )
     return {
