@@ -1,6 +1,6 @@
 {#
-    Nothing is lost between the log and the sums: at the last look, the searches in both arms and
-    those of users who saw both variants are all the searches the deployment served.
+    Nothing is lost between the log and the sums: at the last look, the searches in both arms are
+    all the searches the deployment served.
 #}
 {{ config(group='canary') }}
 
@@ -11,10 +11,6 @@ with metrics as (
 
 searches as (
     select * from {{ ref('int_canary_searches__served') }}
-),
-
-users as (
-    select * from {{ ref('int_canary_users__exposed') }}
 ),
 
 last_looks as (
@@ -39,23 +35,17 @@ counted as (
 
 served as (
     select
-        searches.deployment_id,
-        count(*) as n_served,
-        count(users.mixed_date) as n_left_out
+        deployment_id,
+        count(*) as n_served
     from searches
-    inner join users
-        on
-            searches.deployment_id = users.deployment_id
-            and searches.user_id = users.user_id
-    group by searches.deployment_id
+    group by deployment_id
 )
 
 select
     served.deployment_id,
     served.n_served,
-    served.n_left_out,
     counted.n_counted
 from served
 left join counted
     on served.deployment_id = counted.deployment_id
-where counted.n_counted is distinct from served.n_served - served.n_left_out
+where counted.n_counted is distinct from served.n_served

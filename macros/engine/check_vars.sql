@@ -19,8 +19,8 @@
     {% for name in ('session_timeout_minutes', 'attribution_minutes', 'sat_dwell_seconds',
         'training_window_days', 'evaluation_window_days', 'ips_clip', 'max_rank',
         'negatives_per_positive', 'bootstrap_replicates', 'jackknife_groups', 'ipf_steps',
-        'canary_planned_users', 'canary_max_days', 'canary_min_users', 'min_evaluation_users',
-        'drift_window_days', 'drift_min_units') %}
+        'canary_planned_users', 'canary_max_days', 'canary_min_users', 'canary_min_outcomes',
+        'min_evaluation_users', 'drift_window_days', 'drift_min_units') %}
         {% if var(name) is not number or var(name) <= 0 %}
             {% do problems.append(name ~ ' is ' ~ var(name) ~ '; it must be a number above 0.') %}
         {% endif %}

@@ -13,6 +13,8 @@ import pyarrow as pa
 import pytest
 from scipy import integrate, special, stats
 
+from flywheel import bench_canary
+from flywheel.bench_canary import Scenario
 from flywheel.serving import assignment_bucket
 from sql_project import SqlProject
 
@@ -28,7 +30,7 @@ INPUTS = {
     "salt varchar, canary_share double, started_at timestamp, ended_at timestamp",
     "fct_searches": "search_id varchar, session_id varchar, user_id varchar, "
     "searched_at timestamp, variant varchar, model_version varchar, is_bot boolean, "
-    "n_clicks integer",
+    "n_clicks integer, bot_reasons varchar[]",
     "fct_sessions": "session_id varchar, user_id varchar, started_at timestamp, "
     "is_success boolean, is_bot boolean",
 }
@@ -231,7 +233,11 @@ def test_stirling_stands_in_for_lgamma() -> None:
 
 
 def test_counts_equal_a_plain_loop_over_the_log() -> None:
-    """A log with mixed and misassigned users, bots, strangers and straddling sessions."""
+    """A log with mixed and misassigned users, bots, strangers and straddling sessions.
+
+    Half of the bots are such by their name, half by their clicks; visitors stay bots afterwards who
+    were either before the deployment.
+    """
     rng = np.random.default_rng(5)
     salt, share, n_days = "loop", 0.3, 4
     searches, sessions = [], []
@@ -242,6 +248,7 @@ def test_counts_equal_a_plain_loop_over_the_log() -> None:
         if rng.random() < 0.05:
             in_canary = not in_canary
         is_bot, success = bool(rng.random() < 0.05), bool(rng.random() < 0.5)
+        reasons = [["user_agent", "few_clicks"][number % 2]] if is_bot else []
         sessions.append((f"x{number}", user, started, success, is_bot))
         for place in range(int(rng.integers(1, 4))):
             version = "v2" if in_canary else "v1"
@@ -251,9 +258,8 @@ def test_counts_equal_a_plain_loop_over_the_log() -> None:
             variant = [None, "canary" if meant else "champion"][int(rng.integers(2))]
             moment = started + timedelta(minutes=20 * place)
             clicks = int(rng.poisson(0.6))
-            searches.append(
-                (f"s{number}-{place}", f"x{number}", user, moment, variant, version, is_bot, clicks)
-            )
+            names = (f"s{number}-{place}", f"x{number}", user)
+            searches.append((*names, moment, variant, version, is_bot, clicks, reasons))
     end = START + timedelta(days=n_days)
     connection = duckdb.connect()
     fill(
@@ -269,7 +275,17 @@ def test_counts_equal_a_plain_loop_over_the_log() -> None:
 
     started_at = {s[0]: s[2] for s in sessions}
     succeeded = {s[0]: s[3] for s in sessions}
-    served = [s for s in searches if START <= s[3] < end and s[5] in ("v1", "v2") and not s[6]]
+    known = {s[2] for s in searches if s[3] < START and s[6]}
+    served = [
+        s
+        for s in searches
+        if START <= s[3] < end
+        and s[5] in ("v1", "v2")
+        and s[2] not in known
+        and "user_agent" not in s[8]
+    ]
+    assert known
+    assert any(s[6] for s in served)
     found = {
         (look_date, variant, metric): tuple(sums)
         for look_date, variant, metric, *sums in connection.sql(
@@ -277,16 +293,20 @@ def test_counts_equal_a_plain_loop_over_the_log() -> None:
             "from fct_canary_metrics"
         ).fetchall()
     }
+
+    def due_of(user: str) -> str:
+        return "canary" if assignment_bucket(salt, user) < 3000 else "champion"
+
     n_mixed = n_wrong = 0
     for day in range(n_days):
         look_date = START.date() + timedelta(days=day)
         so_far = [s for s in served if s[3].date() <= look_date]
         arms: dict[str, set[str]] = defaultdict(set)
         wrong = set()
-        for _, _, user, _, variant, version, _, _ in so_far:
+        for _, _, user, _, variant, version, *_ in so_far:
             arm = "canary" if version == "v2" else "champion"
             arms[user].add(arm)
-            due = "canary" if assignment_bucket(salt, user) < 3000 else "champion"
+            due = due_of(user)
             if arm != due or variant not in (None, due):
                 wrong.add(user)
         n_mixed = sum(len(seen) == 2 for seen in arms.values())
@@ -297,8 +317,8 @@ def test_counts_equal_a_plain_loop_over_the_log() -> None:
                 "session_success": defaultdict(lambda: [0, 0]),
             }
             counted = set()
-            for _, session, user, _, _, _, _, clicks in so_far:
-                if arms[user] != {arm}:
+            for _, session, user, _, _, _, _, clicks, _ in so_far:
+                if due_of(user) != arm:
                     continue
                 per_user["ctr"][user][0] += clicks > 0
                 per_user["ctr"][user][1] += 1
@@ -331,81 +351,17 @@ def test_no_deployment_gives_empty_typed_tables() -> None:
 # From the sums to the decision
 
 
-def decide(
-    n_users: int,
-    n_days: int,
-    repeats: int,
-    *,
-    seed: int,
-    share: float = 0.2,
-    lift: float = 0.0,
-    loss: float = 0.0,
-) -> list[tuple[str, int, str]]:
-    """Simulate canaries and let the SQL decide; the final look of each, if it has one.
-
-    Users differ widely in activity and in taste. The canary multiplies the chance of a click by
-    1 + lift, and loses that share of its users before they are logged. Sessions are single
-    searches here, and succeed after six clicks in ten.
-
-    Returns:
-        Decision, look and metric of every deployment that was decided.
-    """
-    rng = np.random.default_rng(seed)
-    metrics, users = [], []
-    for repeat in range(repeats):
-        is_canary = rng.random(n_users) < share
-        is_lost = is_canary & (rng.random(n_users) < loss)
-        activity = rng.lognormal(-1.5, 1, n_users) * ~is_lost
-        taste = rng.beta(3, 4, n_users) * (1 + lift * is_canary)
-        searches = np.cumsum(rng.poisson(activity, (n_days, n_users)), axis=0)
-        clicks = np.cumsum(
-            rng.binomial(np.diff(searches, axis=0, prepend=0), np.minimum(taste, 1)), axis=0
-        )
-        wins = np.cumsum(rng.binomial(np.diff(clicks, axis=0, prepend=0), 0.6), axis=0)
-        for day in range(n_days):
-            look_date = START.date() + timedelta(days=day)
-            for variant, members in (("champion", ~is_canary), ("canary", is_canary)):
-                seen = members & (searches[day] > 0)
-                d = searches[day][seen].astype(float)
-                for metric, totals in (("ctr", clicks), ("session_success", wins)):
-                    y = totals[day][seen].astype(float)
-                    sums = user_sums(y, d)
-                    variance = ((y - sums["y"] / sums["d"] * d) ** 2).sum() / sums["d"] ** 2
-                    metrics.append(
-                        (
-                            *(f"d{repeat}", day + 1, look_date, variant, metric),
-                            *(int(seen.sum()), sums["y"] / sums["d"], math.sqrt(variance)),
-                        )
-                    )
-        users.append((f"d{repeat}", "u", START, None, None))
-    connection = duckdb.connect()
-    fill(
-        connection,
-        "deployments",
-        INPUTS["deployments"],
-        [(f"d{r}", "v1", "v2", "s", share, START, None) for r in range(repeats)],
-    )
-    fill(
-        connection,
-        "fct_canary_metrics",
-        "deployment_id varchar, look integer, look_date date, variant varchar, metric varchar, "
-        "n_users bigint, value double, std_error double",
-        metrics,
-    )
-    fill(
-        connection,
-        "int_canary_users__exposed",
-        "deployment_id varchar, user_id varchar, first_served_at timestamp, "
-        "misassigned_date date, mixed_date date",
-        users,
-    )
+def rule_of(**variables: Any) -> dict[str, str]:
+    """SQL of the models that decide."""
     project = SqlProject(
-        canary_alpha=ALPHA, canary_planned_users=PLANNED_USERS, canary_max_days=n_days
+        **{"canary_alpha": ALPHA, "canary_planned_users": PLANNED_USERS} | variables
     )
-    project.build(connection, *DECIDING)
-    return connection.sql(
-        "select decision, look, metric from fct_canary_decisions where is_final"
-    ).fetchall()
+    return {name: project.model(name) for name in bench_canary.RULE}
+
+
+def decide(scenario: Scenario, repeats: int, *, seed: int, **variables: Any) -> list[tuple]:
+    """Decision, look and metric of every simulated canary that the SQL decided."""
+    return list(bench_canary.replay(scenario, repeats, seed, rule_of(**variables)).decisions)
 
 
 def share_of(decisions: list[tuple[str, int, str]], *kinds: str) -> float:
@@ -413,12 +369,48 @@ def share_of(decisions: list[tuple[str, int, str]], *kinds: str) -> float:
     return sum(decision in kinds for decision, _, _ in decisions) / len(decisions)
 
 
-def test_a_canary_that_changes_nothing_is_rarely_decided() -> None:
-    repeats = 300
-    decisions = decide(1500, 14, repeats, seed=6)
+NOTHING_CHANGES = [
+    Scenario("few clicks", 0.05),
+    Scenario("as most sites", 0.45),
+    Scenario("few non-clicks", 0.97),
+    Scenario("heavy tail", 0.45, sigma=2.0),
+    Scenario("tastes far apart", 0.97, searches=2.0, alike=2.0, sigma=2.0),
+]
+
+
+@pytest.mark.parametrize("scenario", NOTHING_CHANGES, ids=lambda scenario: scenario.name)
+def test_a_canary_that_changes_nothing_is_rarely_decided(scenario: Scenario) -> None:
+    repeats = 200
+    decisions = decide(scenario, repeats, seed=6)
     assert len(decisions) == repeats, "every canary ends by its last day"
     noise = 3 * math.sqrt(ALPHA * (1 - ALPHA) / repeats)
     assert share_of(decisions, "promote", "roll_back") <= ALPHA + noise
+
+
+@pytest.mark.parametrize("lift", [-0.9, 1.0], ids=["worse", "better"])
+def test_forty_users_decide_nothing_though_they_differ_widely(lift: float) -> None:
+    """Without the minimum most of these canaries would be decided, so this can fail."""
+    scenario = Scenario("a small arm", 0.45, users=800, lift=lift, searches=1.0)
+    assert share_of(decide(scenario, 200, seed=13), "inconclusive") == 1
+    without = decide(scenario, 200, seed=13, canary_min_users=1, canary_min_outcomes=1)
+    assert share_of(without, "promote", "roll_back") > 0.5
+
+
+def test_nothing_is_promoted_on_a_handful_of_clicks() -> None:
+    """The canary's users click in a tenth of searches, the champion's a dozen times in all."""
+    scenario = Scenario("few", 0.002, users=2200, lift=49.0, searches=0.2, alike=1000)
+    few_users = {"canary_min_users": 30}
+    assert share_of(decide(scenario, 100, seed=14, **few_users), "promote") <= 0.02
+    without = decide(scenario, 100, seed=14, **few_users, canary_min_outcomes=1)
+    assert share_of(without, "promote") > 0.2
+
+
+def test_harm_is_found_in_two_days() -> None:
+    """A fifth of the clicks lost, 2,000 users a day on the canary."""
+    scenario = next(s for s in bench_canary.HARM if s.ctr == 0.45 and s.days == 2)
+    found = bench_canary.replay(scenario, 20, 15, rule_of())
+    assert found.canary_users == pytest.approx(2000, rel=0.05)
+    assert found.within_two_looks >= 0.95
 
 
 def test_peeking_with_a_plain_interval_would_have_failed_that_test() -> None:
@@ -431,8 +423,8 @@ def test_peeking_with_a_plain_interval_would_have_failed_that_test() -> None:
 
 
 def test_a_harmful_canary_is_rolled_back_and_a_good_one_promoted() -> None:
-    worse = decide(3000, 14, 40, seed=8, lift=-0.3)
-    better = decide(3000, 14, 40, seed=9, lift=0.3)
+    worse = decide(Scenario("worse", 0.43, share=0.2, lift=-0.3), 40, seed=8)
+    better = decide(Scenario("better", 0.43, share=0.2, lift=0.3), 40, seed=9)
     assert share_of(worse, "roll_back") >= 0.9
     assert share_of(worse, "promote") == 0
     assert share_of(better, "promote") >= 0.9
@@ -442,7 +434,8 @@ def test_a_harmful_canary_is_rolled_back_and_a_good_one_promoted() -> None:
 
 def test_a_canary_that_loses_users_is_never_promoted_on_the_rest() -> None:
     """Half of its users never reach the log; the clicks of the others look splendid."""
-    decisions = decide(6000, 14, 20, seed=10, lift=0.05, loss=0.5)
+    scenario = Scenario("lost", 0.43, users=6000, share=0.2, lift=0.05, loss=0.5)
+    decisions = decide(scenario, 20, seed=10)
     assert share_of(decisions, "inconclusive") >= 0.9
 
 

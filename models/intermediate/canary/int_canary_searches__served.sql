@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_predicates=[
-        'search_id in (select search_id from flywheel_state.changed_searches)',
+        'user_id in (select visitor from flywheel_state.changed_sessions)',
         'deployment_id in (select deployment_id from flywheel_state.changed_deployments)',
     ],
 ) }}
@@ -10,9 +10,9 @@ with deployments as (
     select * from {{ source('flywheel_state', 'deployments') }}
 ),
 
+{# Bots too: who counts is decided below, by what the arm has no part in. #}
 searches as (
     select * from {{ ref('fct_searches') }}
-    where not is_bot
 ),
 
 {#
@@ -29,6 +29,7 @@ versions as (
         searches.searched_at,
         searches.variant,
         searches.n_clicks,
+        searches.bot_reasons,
         coalesce(
             searches.model_version,
             case
@@ -43,26 +44,47 @@ versions as (
         on
             searches.searched_at >= deployments.started_at
             and (searches.searched_at < deployments.ended_at or deployments.ended_at is null)
-    {% if is_incremental() %}
+    where {{ is_changed_canary_user('deployments.deployment_id', 'searches.user_id') | indent(4) }}
+),
+
+{#
+    A ranker that loses clicks makes more people look like robots that never click, and the filter
+    would hide the harm. So a visitor is left out for what no ranker changes (the agent's name, the
+    clock), or for any verdict on a day before the deployment.
+#}
+known_bots as (
+    select distinct
+        deployments.deployment_id,
+        searches.user_id
+    from deployments
+    inner join searches
+        on deployments.started_at > searches.searched_at
+    where searches.is_bot
+),
+
+final as (
+    select
+        versions.deployment_id,
+        versions.search_id,
+        versions.session_id,
+        versions.user_id,
+        versions.searched_at,
+        cast(versions.searched_at as date) as search_date,
+        case
+            when versions.served_version = versions.challenger_version then 'canary'
+            else 'champion'
+        end as served_variant,
+        versions.variant as logged_variant,
+        versions.n_clicks > 0 as is_clicked
+    from versions
+    left join known_bots
+        on
+            versions.deployment_id = known_bots.deployment_id
+            and versions.user_id = known_bots.user_id
     where
-        {{ is_changed_search('searches.search_id') | indent(8) }}
-        or deployments.deployment_id in (
-            select changed.deployment_id
-            from {{ source('flywheel_state', 'changed_deployments') }} as changed
-        )
-    {% endif %}
+        versions.served_version in (versions.champion_version, versions.challenger_version)
+        and known_bots.user_id is null
+        and not {{ has_unmoved_bot_reason('versions.bot_reasons') }}
 )
 
-select
-    deployment_id,
-    search_id,
-    session_id,
-    user_id,
-    searched_at,
-    cast(searched_at as date) as search_date,
-    case when served_version = challenger_version then 'canary' else 'champion' end
-        as served_variant,
-    variant as logged_variant,
-    n_clicks > 0 as is_clicked
-from versions
-where served_version in (champion_version, challenger_version)
+select * from final

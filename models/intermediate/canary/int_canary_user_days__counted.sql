@@ -23,7 +23,6 @@ searches as (
 
 sessions as (
     select * from {{ ref('fct_sessions') }}
-    where not is_bot
 ),
 
 served_sessions as (

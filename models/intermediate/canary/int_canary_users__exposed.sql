@@ -46,9 +46,9 @@ assigned as (
 ),
 
 {#
-    Dates rather than flags, so that a look already taken does not change afterwards. Who has seen
-    both rankers is evidence about neither, and leaves both arms from the day it happens.
-    least() skips nulls: either of the two is enough.
+    Dates rather than flags, so that a look already taken does not change afterwards. The arm is the
+    assigned one, whatever was served: whom a failing canary sends to the champion, or who sees both,
+    is no random part of the users. least() skips nulls: either of the two is enough.
 #}
 dated as (
     select
@@ -68,10 +68,6 @@ select
     deployment_id,
     user_id,
     first_served_at,
-    case
-        when champion_served_at is null or canary_served_at < champion_served_at then 'canary'
-        else 'champion'
-    end as variant,
     cast(bucket as integer) as bucket,
     assigned_variant,
     misassigned_date,

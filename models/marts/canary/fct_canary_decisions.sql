@@ -1,4 +1,5 @@
 {% set min_users = var('canary_min_users') %}
+{% set min_outcomes = var('canary_min_outcomes') %}
 {% set min_days = var('canary_min_days') %}
 {% set max_days = var('canary_max_days') %}
 
@@ -19,12 +20,19 @@ looks as (
         ctr.ci_low as ctr_ci_low,
         ctr.ci_high as ctr_ci_high,
         ctr.e_value as ctr_e_value,
+        ctr.n_least_outcomes as ctr_n_least_outcomes,
+        ctr.n_least_expected as ctr_n_least_expected,
+        ctr.scarcest as ctr_scarcest,
         success.champion_value as success_champion,
         success.canary_value as success_canary,
         success.delta as success_delta,
         success.ci_low as success_ci_low,
         success.ci_high as success_ci_high,
-        success.e_value as success_e_value
+        success.e_value as success_e_value,
+        least(success.n_champion_users, success.n_canary_users) as success_n_least_users,
+        success.n_least_outcomes as success_n_least_outcomes,
+        success.n_least_expected as success_n_least_expected,
+        success.scarcest as success_scarcest
     from checks
     inner join comparisons as ctr
         on
@@ -38,16 +46,35 @@ looks as (
             and success.metric = 'session_success'
 ),
 
-{# Each question is answered once, never null, so that the chain below reads like the rule. #}
+{#
+    Each question is answered once, never null, so that the chain below reads like the rule. A metric
+    may promote on the clicks and non-clicks that each arm has; it may roll back on those that each
+    would have if nothing were wrong, or a canary that loses all its clicks would never be judged.
+#}
 answers as (
     select
         *,
         coalesce(srm_p < {{ var('srm_alpha') }}, false) as is_split_wrong,
         least(n_champion_users, n_canary_users) < {{ min_users }} as is_small,
-        coalesce(ctr_ci_high < 0, false) as is_ctr_worse,
-        coalesce(success_ci_high < 0, false) as is_success_worse,
-        coalesce(ctr_ci_low > 0, false) as is_ctr_better,
-        coalesce(success_ci_low > 0, false) as is_success_better
+        ctr_n_least_outcomes < {{ min_outcomes }} as is_ctr_scarce,
+        success_n_least_users < {{ min_users }}
+        or success_n_least_outcomes < {{ min_outcomes }} as is_success_scarce,
+        coalesce(
+            ctr_ci_high < 0 and ctr_n_least_expected >= {{ min_outcomes }}, false
+        ) as is_ctr_worse,
+        coalesce(
+            success_ci_high < 0
+            and success_n_least_users >= {{ min_users }}
+            and success_n_least_expected >= {{ min_outcomes }}, false
+        ) as is_success_worse,
+        coalesce(
+            ctr_ci_low > 0 and ctr_n_least_outcomes >= {{ min_outcomes }}, false
+        ) as is_ctr_better,
+        coalesce(
+            success_ci_low > 0
+            and success_n_least_users >= {{ min_users }}
+            and success_n_least_outcomes >= {{ min_outcomes }}, false
+        ) as is_success_better
     from looks
 ),
 
@@ -64,6 +91,9 @@ ruled as (
             when is_small then 'small'
             when is_ctr_worse or is_success_worse then 'worse'
             when (is_ctr_better or is_success_better) and n_days >= {{ min_days }} then 'better'
+            when is_ctr_scarce and is_success_scarce and n_days >= {{ max_days }}
+                then 'scarce_at_end'
+            when is_ctr_scarce and is_success_scarce then 'scarce'
             when n_days >= {{ max_days }} then 'open_at_end'
             when is_ctr_better or is_success_better then 'better_early'
             else 'open'
@@ -75,7 +105,8 @@ decided as (
     select
         *,
         case
-            when rule in ('wrong_split', 'small_at_end', 'open_at_end') then 'inconclusive'
+            when rule in ('wrong_split', 'small_at_end', 'scarce_at_end', 'open_at_end')
+                then 'inconclusive'
             when rule = 'worse' then 'roll_back'
             when rule = 'better' then 'promote'
             else 'continue'
@@ -84,6 +115,7 @@ decided as (
         case
             when rule = 'worse' and not is_ctr_worse then 'session_success'
             when rule in ('better', 'better_early') and not is_ctr_better then 'session_success'
+            when rule in ('open', 'open_at_end') and is_ctr_scarce then 'session_success'
             else 'ctr'
         end as metric
     from ruled
@@ -118,6 +150,8 @@ worded as (
             || ', ' || {{ format_decimal('ci_high', signed=true) }} || ']',
             'No interval yet: ' || metric_label || ' does not vary between users'
         ) as comparison,
+        'Too little to judge CTR: {{ min_outcomes }} ' || ctr_scarcest || ' are needed, '
+        || cast(ctr_n_least_outcomes as varchar) || ' are there' as scarcity,
         cast(n_champion_users as varchar) || ' champion and '
         || cast(n_canary_users as varchar) || ' canary users' as users_label
     from deciding
@@ -139,6 +173,8 @@ reasoned as (
                     || '; {{ min_users }} are needed in each arm.'
             when 'small'
                 then users_label || ' so far; {{ min_users }} are needed in each arm.'
+            when 'scarce_at_end' then scarcity || ' after ' || days_label || '.'
+            when 'scarce' then scarcity || ' so far.'
             when 'worse' then comparison || ' excludes zero after ' || days_label || '.'
             when 'better' then comparison || ' excludes zero after ' || days_label || '.'
             when 'better_early'

@@ -52,7 +52,7 @@ user_totals as (
     select
         looks.deployment_id,
         looks.look_date,
-        users.variant,
+        users.assigned_variant as variant,
         user_days.metric,
         user_days.user_id,
         cast(sum(user_days.numerator) as double) as y,
@@ -66,9 +66,12 @@ user_totals as (
         on
             user_days.deployment_id = users.deployment_id
             and user_days.user_id = users.user_id
-            and (looks.look_date < users.mixed_date or users.mixed_date is null)
     group by
-        looks.deployment_id, looks.look_date, users.variant, user_days.metric, user_days.user_id
+        looks.deployment_id,
+        looks.look_date,
+        users.assigned_variant,
+        user_days.metric,
+        user_days.user_id
 ),
 
 arms as (
