@@ -218,7 +218,7 @@ def _common_arguments(settings: Settings) -> list[str]:
     arguments += ["--project-dir", project, "--profiles-dir", project]
     arguments += ["--target-path", str(settings.home / "target")]
     if "DBT_LOG_LEVEL_FILE" not in os.environ:
-        # dbt's own default, debug, costs a tenth of a build.
+        # dbt's own default, debug, costs a fifth of a build.
         arguments += ["--log-level-file", "info"]
     return [*arguments, "--log-path", str(settings.home / "logs")]
 
@@ -231,10 +231,10 @@ def _import_dbt() -> "type[dbtRunner]":
     """
     with interruptible(at_once=False) as interruption, _uncollected():
         from dbt.cli import main
-        from dbt_common.events.event_manager_client import cleanup_event_logger
 
-        # Until an invocation sets up its own log, dbt would print to the terminal.
-        cleanup_event_logger()
+        from flywheel.dbt_events import listen
+
+        listen()
         atexit.register(gc.unfreeze)  # or libraries call what was left out of collection leaks
     if interruption.is_set():
         raise KeyboardInterrupt

@@ -405,8 +405,7 @@ def test_ranks_without_a_tie_to_the_first_are_not_identified(
     # Clicks are by chance here, so the fitted decay, to which 0.6 is drawn, is none.
     assert abs(alpha) < 0.15
     assert choice.startswith(
-        "auto: ranks 1-2: documents shown at several ranks; "
-        "ranks 3-4: 1 / rank ^ alpha. Alpha is fitted, "
+        "auto: ranks 1-2: ipf; ranks 3-4: 1 / rank ^ alpha. Alpha is fitted, "
     ), choice
     active = connection.execute(
         "select estimator, source, rank, propensity from fct_position_propensities "

@@ -157,8 +157,10 @@ def _dbt(arguments: list[str]) -> int:
     from dbt.cli.main import dbtRunner
 
     from flywheel import parsed
+    from flywheel.dbt_events import listen
     from flywheel.settings import load_settings
 
+    listen()
     # To write the manifest takes a tenth of a build's time, and nothing here reads it.
     quick = ["--no-write-json", *arguments]
     outcome = dbtRunner(parsed.load(load_settings())).invoke(quick)

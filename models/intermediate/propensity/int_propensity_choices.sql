@@ -6,9 +6,9 @@
 {% set requested = var('propensity_estimator') %}
 {# In the order of a sentence: measured, fitted, taken over, assumed. #}
 {% set sources = {
-    'randomised': 'randomised traffic',
-    'randomised+ipf': 'randomised traffic and documents shown at several ranks',
-    'ipf': 'documents shown at several ranks',
+    'randomised': 'randomised',
+    'randomised+ipf': 'randomised and ipf',
+    'ipf': 'ipf',
     'fitted_power_law': '1 / rank ^ alpha',
     'all_contexts': 'the curve of all contexts together',
     'power_law': '1 / rank ^ alpha',
@@ -84,16 +84,24 @@ reasons as (
             when alphas.fitted_alpha is not null
                 then
                     'Alpha is fitted, ' || {{ format_decimal('alphas.fitted_alpha', 2) }} || ' +- '
-                    || {{ format_decimal('alphas.fitted_std_error', 2) }} || '; drawn to the '
+                    || {{ format_decimal('alphas.fitted_std_error', 2) }}
                     || case
-                        when alphas.is_part
-                            then
-                                {{ format_decimal('alphas.whole_alpha', 2) }}
-                                || ' of all contexts'
-                        else 'default of {{ var("propensity_alpha") }}'
-                    end
-                    || ' it is ' || {{ format_decimal('alphas.alpha', 2) }} || ' +- '
-                    || {{ format_decimal('alphas.alpha_std_error', 2) }} || '.'
+                        when
+                            {{ format_decimal('alphas.fitted_alpha', 2) }}
+                            = {{ format_decimal('alphas.alpha', 2) }}
+                            then ''
+                        else
+                            '; drawn to the '
+                            || case
+                                when alphas.is_part
+                                    then
+                                        {{ format_decimal('alphas.whole_alpha', 2) }}
+                                        || ' of all contexts'
+                                else 'default of {{ var("propensity_alpha") }}'
+                            end
+                            || ' it is ' || {{ format_decimal('alphas.alpha', 2) }} || ' +- '
+                            || {{ format_decimal('alphas.alpha_std_error', 2) }}
+                    end || '.'
             when alphas.is_part
                 then
                     'Alpha is taken from all contexts, '
