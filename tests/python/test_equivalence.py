@@ -12,7 +12,7 @@ from random import Random
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 
 from equivalence import events
 from equivalence.cases import SmallLogs, example_log, public_tables
@@ -88,7 +88,14 @@ def test_every_schedule_ends_with_every_file_as_it_is(name: str, n_files: int, s
 def test_the_logs_hold_what_makes_logs_awkward() -> None:
     seen: Counter[str] = Counter()
 
-    @settings(max_examples=60, database=None, derandomize=True)
+    # A slow machine is no fault of the strategies.
+    @settings(
+        max_examples=60,
+        database=None,
+        derandomize=True,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
     @given(events.ubi_logs)
     def look(log: Sequence[events.UbiRecord]) -> None:
         seen.update({r.kind for r in log})

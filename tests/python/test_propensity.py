@@ -319,7 +319,8 @@ def test_ipf_recovers_a_curve_that_click_rates_miss(
     assert abs(alpha - 0.8) < 4 * alpha_error < 0.1
 
 
-@pytest.mark.parametrize("estimator", [pytest.param("randomised", marks=pytest.mark.slow), "ipf"])
+@pytest.mark.slow
+@pytest.mark.parametrize("estimator", ["randomised", "ipf"])
 def test_intervals_cover_as_often_as_they_say(
     connection: duckdb.DuckDBPyConnection, estimator: str
 ) -> None:
@@ -809,8 +810,8 @@ def active_curve(connection: duckdb.DuckDBPyConnection, context: str = "0") -> A
         ("mixed", "0", 0.08),
         ("shuffled", "0", 0.18),
         ("similar", "0", 0.20),
-        ("devices", "1", 0.12),
-        ("in_turn", "0", 0.12),
+        pytest.param("devices", "1", 0.12, marks=pytest.mark.slow),
+        pytest.param("in_turn", "0", 0.12, marks=pytest.mark.slow),
     ],
 )
 def test_the_curve_in_use_is_near_the_truth(
