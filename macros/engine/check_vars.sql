@@ -20,7 +20,7 @@
         'training_window_days', 'evaluation_window_days', 'ips_clip', 'max_rank',
         'negatives_per_positive', 'bootstrap_replicates', 'jackknife_groups', 'ipf_steps',
         'canary_planned_users', 'canary_max_days', 'canary_min_users', 'canary_min_outcomes',
-        'min_evaluation_users', 'drift_window_days', 'drift_min_units') %}
+        'canary_ramp_after_days', 'min_evaluation_users', 'drift_window_days', 'drift_min_units') %}
         {% if var(name) is not number or var(name) <= 0 %}
             {% do problems.append(name ~ ' is ' ~ var(name) ~ '; it must be a number above 0.') %}
         {% endif %}
@@ -32,6 +32,11 @@
             {% do problems.append(name ~ ' is ' ~ var(name) ~ '; it must lie between 0 and 1.') %}
         {% endif %}
     {% endfor %}
+    {% if var('canary_ramp_share') is not number or var('canary_ramp_share') < 0
+        or var('canary_ramp_share') >= 1 %}
+        {% do problems.append('canary_ramp_share is ' ~ var('canary_ramp_share')
+            ~ '; it must be 0 (no ramp) or lie between 0 and 1.') %}
+    {% endif %}
     {% if var('propensity_alpha') is not number or var('propensity_alpha') < 0 %}
         {% do problems.append('propensity_alpha is ' ~ var('propensity_alpha')
             ~ '; it must be a number of at least 0.') %}

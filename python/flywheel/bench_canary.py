@@ -6,10 +6,12 @@ from `int_canary_looks__compared` to `fct_canary_decisions`, a deployment for ea
 
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 import duckdb
@@ -44,6 +46,7 @@ class Scenario:
         searches: mean of searches per user and day, whatever sigma is.
         alike: pseudo-counts of the beta distribution of users' tastes; few make them differ.
         loss: share of the canary's users who never reach the log.
+        ramp: share of users once the rule calls the canary safe; 0 where it stays.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Scenario:
     searches: float = 0.37
     alike: float = 7.0
     loss: float = 0.0
+    ramp: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,8 @@ class Outcome:
         within_two_looks: share that were rolled back at the first or second look.
         canary_users: users the canary had on its first day, on average.
         decisions: decision, look and metric of each that was decided.
+        ramped: share whose share of users was raised.
+        ramp_look: the look after which it was, on average; nan if never.
     """
 
     scenario: Scenario
@@ -79,15 +85,22 @@ class Outcome:
     within_two_looks: float
     canary_users: float
     decisions: Sequence[tuple[str, int, str]]
+    ramped: float = 0.0
+    ramp_look: float = float("nan")
 
 
-def simulate(scenario: Scenario, repeats: int, seed: int) -> pa.Table:
+def simulate(
+    scenario: Scenario, repeats: int, seed: int, ramps: Mapping[int, int] | None = None
+) -> pa.Table:
     """The rows of fct_canary_metrics: per experiment, look, variant and metric the sums over users.
 
     Args:
         scenario: what users are like.
         repeats: experiments, each of its own users.
         seed: of all of it.
+        ramps: after which look an experiment's share is raised, by its number; None where shares
+            stay. Up to that look the same seed gives the same users and clicks, whatever is in
+            it. From then on it is a deployment `r...`, whose sums start afresh.
     """
     rng = np.random.default_rng(seed)
     n = scenario.users
@@ -95,13 +108,23 @@ def simulate(scenario: Scenario, repeats: int, seed: int) -> pa.Table:
     sums = {name: np.zeros(shape) for name in ("n_users", "y", "d", "yy", "dd", "yd")}
     mean_log = np.log(scenario.searches) - scenario.sigma**2 / 2
     tastes = (scenario.ctr * scenario.alike, (1 - scenario.ctr) * scenario.alike)
+    ramped_after = np.full(repeats, scenario.days)
     for repeat in range(repeats):
-        is_canary = rng.random(n) < scenario.share
+        if ramps is not None:
+            rng = np.random.default_rng([seed, repeat])
+            ramped_after[repeat] = ramps.get(repeat, scenario.days)
+        buckets = rng.random(n)
+        is_canary = buckets < scenario.share
         is_lost = is_canary & (rng.random(n) < scenario.loss)
         rates = rng.lognormal(mean_log, scenario.sigma, n) * ~is_lost
-        chances = np.clip(rng.beta(*tastes, n) * (1 + scenario.lift * is_canary), 0, 1)
+        taste = rng.beta(*tastes, n)
+        chances = np.clip(taste * (1 + scenario.lift * is_canary), 0, 1)
         searched, clicked, succeeded = np.zeros((3, n))
         for day in range(scenario.days):
+            if day == ramped_after[repeat]:
+                is_canary = buckets < scenario.ramp
+                chances = np.clip(taste * (1 + scenario.lift * is_canary), 0, 1)
+                searched, clicked, succeeded = np.zeros((3, n))
             searches = rng.poisson(rates)
             clicks = rng.binomial(searches, chances)
             searched += searches
@@ -116,10 +139,12 @@ def simulate(scenario: Scenario, repeats: int, seed: int) -> pa.Table:
     places = np.indices(shape).reshape(len(shape), -1)
     dates = np.array([START + timedelta(days=day) for day in range(scenario.days)])
     y, d = sums["y"].ravel(), sums["d"].ravel()
+    after = ramped_after[places[0]]
+    is_ramped = places[1] >= after
     return pa.table(
         {
-            "deployment_id": np.char.add("d", places[0].astype(str)),
-            "look": (places[1] + 1).astype(np.int32),
+            "deployment_id": np.char.add(np.where(is_ramped, "r", "d"), places[0].astype(str)),
+            "look": (places[1] - after * is_ramped + 1).astype(np.int32),
             "look_date": pa.array(dates[places[1]].tolist()),
             "variant": np.array(VARIANTS)[places[2]],
             "metric": np.array(METRICS)[places[3]],
@@ -139,30 +164,27 @@ def replay(scenario: Scenario, repeats: int, seed: int, rule: Mapping[str, str])
         seed: of the simulation.
         rule: SQL of the models in `RULE`, over plain table names.
     """
-    metrics = simulate(scenario, repeats, seed)
-    with duckdb.connect() as connection:
-        connection.execute("set threads = 2")
-        connection.register("fct_canary_metrics", metrics)
-        connection.execute(
-            "create table deployments as "
-            "select distinct deployment_id, cast($1 as double) as canary_share, "
-            "cast($2 as timestamp) as started_at from fct_canary_metrics",
-            [scenario.share, START],
-        )
-        connection.execute(
-            "create table int_canary_users__exposed as "
-            "select deployment_id, 'u' as user_id, started_at as first_served_at, "
-            "cast(null as date) as misassigned_date, cast(null as date) as mixed_date "
-            "from deployments"
-        )
-        for name in RULE:
-            connection.execute(f"create table {name} as {rule[name]}")
+    ramps = None
+    if scenario.ramp:
+        with _decided(scenario, simulate(scenario, repeats, seed, {}), rule) as connection:
+            ramps = dict(
+                connection.execute(
+                    "select cast(substr(deployment_id, 2) as integer), "
+                    "min(look) filter (where is_safe_to_ramp) as safe_look "
+                    "from fct_canary_decisions group by deployment_id "
+                    "having safe_look < coalesce(min(look) filter (where is_final), 1000) "
+                    "and safe_look < ?",
+                    [scenario.days],
+                ).fetchall()
+            )
+    with _decided(scenario, simulate(scenario, repeats, seed, ramps), rule) as connection:
         decisions = connection.execute(
             "select decision, look, metric from fct_canary_decisions where is_final "
             "order by deployment_id"
         ).fetchall()
         (users,) = connection.execute(
-            "select avg(n_canary_users) from fct_canary_decisions where look = 1"
+            "select avg(n_canary_users) from fct_canary_decisions "
+            "where look = 1 and deployment_id like 'd%'"
         ).fetchone()
 
     def share(kind: str, looks: int = scenario.days) -> float:
@@ -176,17 +198,48 @@ def replay(scenario: Scenario, repeats: int, seed: int, rule: Mapping[str, str])
         within_two_looks=share("roll_back", 2),
         canary_users=users,
         decisions=decisions,
+        ramped=len(ramps or ()) / repeats,
+        ramp_look=float(np.mean(list(ramps.values()))) if ramps else float("nan"),
     )
 
 
-def compiled_rule(folder: Path) -> dict[str, str]:
+@contextmanager
+def _decided(
+    scenario: Scenario, metrics: pa.Table, rule: Mapping[str, str]
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database in which the project's SQL has decided."""
+    with duckdb.connect() as connection:
+        connection.execute("set threads = 2")
+        connection.register("fct_canary_metrics", metrics)
+        connection.execute(
+            "create table deployments as "
+            "select deployment_id, "
+            "if(deployment_id like 'r%', cast($2 as double), cast($1 as double)) as canary_share, "
+            "cast(min(look_date) as timestamp) as started_at "
+            "from fct_canary_metrics group by deployment_id",
+            [scenario.share, scenario.ramp],
+        )
+        connection.execute(
+            "create table int_canary_users__exposed as "
+            "select deployment_id, 'u' as user_id, started_at as first_served_at, "
+            "cast(null as date) as misassigned_date, cast(null as date) as mixed_date "
+            "from deployments"
+        )
+        for name in RULE:
+            connection.execute(f"create table {name} as {rule[name]}")
+        yield connection
+
+
+def compiled_rule(folder: Path, variables: Mapping[str, Any]) -> dict[str, str]:
     """SQL of the models in `RULE` as dbt compiles it, over plain table names.
 
     Args:
         folder: for dbt's target folder and a warehouse that stays empty.
+        variables: dbt vars that differ from the project's.
     """
+    folder.mkdir(exist_ok=True)
     settings = Settings(load_settings().project, folder, folder / "w.duckdb")
-    run_dbt(settings, "compile", select=RULE)
+    run_dbt(settings, "compile", select=RULE, variables=variables)
     found = {}
     for name in RULE:
         (path,) = (folder / "target" / "compiled").rglob(f"{name}.sql")
@@ -227,6 +280,14 @@ HARM = (
         for lift in (-0.2, -0.5, -1.0)
     ),
 )
+RAMP = 0.5
+"""The larger share of `RAMPED`."""
+RAMPED = tuple(
+    Scenario(f"{users:,} users, 5% to {RAMP:.0%}", ctr, users=users, lift=lift, ramp=RAMP)
+    for users in (3000, 20_000)
+    for lift, ctrs in ((0.0, (0.05, 0.45, 0.97)), (0.1, (0.45,)), (-0.2, (0.45,)), (-0.5, (0.45,)))
+    for ctr in ctrs
+)
 
 
 def measure(
@@ -244,7 +305,12 @@ def measure(
     return found
 
 
-def markdown(nothing: Sequence[Outcome], gain: Sequence[Outcome], harm: Sequence[Outcome]) -> str:
+def markdown(
+    nothing: Sequence[Outcome],
+    gain: Sequence[Outcome],
+    harm: Sequence[Outcome],
+    ramped: Sequence[Outcome],
+) -> str:
     """The tables of docs/canary.md."""
     lines = [
         "| a canary that changes nothing | CTR | experiments | promoted | rolled back |",
@@ -270,6 +336,18 @@ def markdown(nothing: Sequence[Outcome], gain: Sequence[Outcome], harm: Sequence
             f"| {o.canary_users:,.0f} | {o.repeats} "
             f"| {_percent(o.within_two_looks, o.repeats)} | {_percent(o.rolled_back, o.repeats)} |"
         )
+    lines += [
+        "",
+        "| the share is raised | CTR | clicks | experiments | raised | after day | promoted "
+        "| rolled back |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for o in ramped:
+        lines.append(
+            f"| {o.scenario.name} | {o.scenario.ctr} | {o.scenario.lift:+.0%} | {o.repeats} "
+            f"| {_percent(o.ramped, o.repeats)} | {f'{o.ramp_look:.1f}' if o.ramped else ''} "
+            f"| {_percent(o.promoted, o.repeats)} | {_percent(o.rolled_back, o.repeats)} |"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -294,9 +372,11 @@ def main(repeats: int, write: bool) -> None:
     terminal = Terminal()
     try:
         with tempfile.TemporaryDirectory(prefix="flywheel-canary-") as folder:
-            rule = compiled_rule(Path(folder))
+            rule = compiled_rule(Path(folder) / "fixed", {})
+            ramping = compiled_rule(Path(folder) / "ramp", {"canary_ramp_share": RAMP})
         tables = markdown(
-            *(measure(rule, scenarios, repeats, terminal) for scenarios in (NOTHING, GAIN, HARM))
+            *(measure(rule, scenarios, repeats, terminal) for scenarios in (NOTHING, GAIN, HARM)),
+            measure(ramping, RAMPED, repeats, terminal),
         )
         terminal.line()
         terminal.line(tables)

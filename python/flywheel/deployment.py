@@ -38,6 +38,8 @@ class ModelFile:
 class Deployment:
     """One canary: a share of the users sees the challenger. A row of `deployments`.
 
+    A canary whose share is raised goes on as a deployment of its own, with the salt of the first.
+
     Attributes:
         deployment_id: sorts in order of start.
         champion_version: what everybody else sees; 'logged' before there is a champion.
@@ -47,7 +49,8 @@ class Deployment:
         canary_share: between 0 and 1.
         started_at: naive UTC.
         ended_at: naive UTC; None while it runs.
-        outcome: 'promote', 'roll_back' or 'inconclusive'; None while it runs.
+        outcome: 'promote', 'roll_back', 'inconclusive' or 'ramped' (a larger share took over);
+            None while it runs.
         reason: why it ended.
     """
 

@@ -148,11 +148,13 @@ def judge(
     running = registry.current_deployment(settings)
     if running is None:
         return None
+    started_share = running.canary_share
     with terminal.step("Canary") as step:
         row = _one(
             settings,
             """
-            select decision, reason, look, look_date, metric, delta, ci_low, ci_high, e_value, srm_p
+            select decision, reason, look, look_date, metric, delta, ci_low, ci_high, e_value,
+                srm_p, is_safe_to_ramp
             from fct_canary_decisions
             where deployment_id = ?
             order by decision = 'continue', look * if(decision = 'continue', -1, 1)
@@ -171,7 +173,11 @@ def judge(
             registry.rollback(settings, at=at, reason=reason, evidence=evidence)
         elif decision == "inconclusive":
             registry.end_canary(settings, at=at, reason=reason, evidence=evidence)
-        if decision != "continue":
+        elif row is not None and row["is_safe_to_ramp"]:
+            share = float(variables.value(settings, given, "canary_ramp_share"))
+            running = registry.ramp(settings, share, at=at, reason=reason, evidence=evidence)
+            reason = f"no harm is shown, so {share:.0%} of the users see it from now on; {reason}"
+        if decision != "continue" or running.canary_share > started_share:
             run_dbt(settings, "run", variables=given, select=AFTER_REGISTRY)
         step.result = f"{running.challenger_version}: {decision} - {reason}"
     return Verdict(running.deployment_id, decision, reason, running.challenger_version)
@@ -437,6 +443,7 @@ def _record_interrupted(settings: Settings) -> int:
             where deployments.deployment_id not in (
                 select deployment_id from flywheel_state.iterations where deployment_id is not null
             )
+                and deployments.outcome is distinct from 'ramped'
             order by deployments.deployment_id
             """
         ).fetchall()

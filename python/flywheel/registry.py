@@ -13,7 +13,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -40,6 +40,8 @@ CHAMPION = "champion"
 RETIRED = "retired"
 ROLLED_BACK = "rolled_back"
 UNREGISTERED = "unregistered"
+RAMPED = "ramped"
+"""Outcome of a deployment that a larger share of the same canary took over from."""
 
 # Every move a model can make; whatever is not here is refused.
 ALLOWED_MOVES: frozenset[tuple[str | None, str]] = frozenset(
@@ -47,6 +49,7 @@ ALLOWED_MOVES: frozenset[tuple[str | None, str]] = frozenset(
         (None, CHALLENGER),
         (CHALLENGER, CANARY),
         (CHALLENGER, RETIRED),
+        (CANARY, CANARY),  # to a larger share of the users
         (CANARY, CHAMPION),
         (CANARY, ROLLED_BACK),
         (CANARY, RETIRED),
@@ -306,22 +309,74 @@ def start_canary(
                 reason=reason,
                 evidence={**details, **(evidence or {})},
             )
-            connection.execute(
-                "insert into flywheel_state.deployments (deployment_id, champion_version, "
-                "challenger_version, salt, unit, canary_share, started_at) "
-                "values (?, ?, ?, ?, ?, ?, ?)",
-                [
-                    started.deployment_id,
-                    started.champion_version,
-                    started.challenger_version,
-                    started.salt,
-                    started.unit,
-                    started.canary_share,
-                    started.started_at,
-                ],
-            )
+            _insert_deployment(connection, started)
         _publish_manifest(settings, read_state(connection))
         return started
+
+
+def ramp(
+    settings: Settings,
+    share: float,
+    *,
+    at: datetime | None = None,
+    reason: str = "share raised",
+    evidence: Mapping[str, Any] | None = None,
+) -> Deployment:
+    """Show the running canary to more users: a deployment of its own, with the salt of the first.
+
+    The salt keeps everybody in the canary who is in it; the comparison starts afresh, since days
+    of different shares must not be added up.
+
+    Args:
+        settings: names the warehouse and the home folder.
+        share: of users, above the present one.
+        at: naive UTC; default: now.
+        reason: goes into the event and the deployment that ends.
+        evidence: numbers behind the decision, kept as JSON.
+
+    Raises:
+        FlywheelError: no canary is running, or the share is not a larger one.
+    """
+    with _change(settings) as connection:
+        state = read_state(connection)
+        running = state.running
+        if running is None:
+            raise FlywheelError("No canary is running, so there is no share to raise.")
+        if not running.canary_share < share <= 0.9999:
+            raise FlywheelError(
+                f"The canary share is {running.canary_share}; it can be raised to at most 0.9999, "
+                f"not to {share}."
+            )
+        version = running.challenger_version
+        raised = replace(
+            running,
+            deployment_id=deployment.deployment_id_for(len(state.deployments) + 1, version),
+            canary_share=share,
+            started_at=max(_moment(at), running.started_at),
+        )
+        with _transaction(connection):
+            details = {
+                "deployment_id": raised.deployment_id,
+                "canary_share": share,
+                "raised_from": running.deployment_id,
+            }
+            _move(
+                connection,
+                version,
+                CANARY,
+                at=at,
+                reason=reason,
+                evidence={**(evidence or {}), **details},
+            )
+            _end(connection, running, RAMPED, reason, at)
+            _insert_deployment(connection, raised)
+            # The turn that started the canary is judged by the deployment that decides.
+            connection.execute(
+                "update flywheel_state.iterations set deployment_id = ? where deployment_id = ?",
+                [raised.deployment_id, running.deployment_id],
+            )
+        _publish_manifest(settings, read_state(connection))
+        return raised
 
 
 def promote(
@@ -780,6 +835,22 @@ def _move(
             to_state,
             reason,
             json.dumps(details, sort_keys=True, default=str),
+        ],
+    )
+
+
+def _insert_deployment(connection: duckdb.DuckDBPyConnection, started: Deployment) -> None:
+    connection.execute(
+        "insert into flywheel_state.deployments (deployment_id, champion_version, "
+        "challenger_version, salt, unit, canary_share, started_at) values (?, ?, ?, ?, ?, ?, ?)",
+        [
+            started.deployment_id,
+            started.champion_version,
+            started.challenger_version,
+            started.salt,
+            started.unit,
+            started.canary_share,
+            started.started_at,
         ],
     )
 

@@ -387,6 +387,49 @@ def test_a_canary_that_changes_nothing_is_rarely_decided(scenario: Scenario) -> 
     assert share_of(decisions, "promote", "roll_back") <= ALPHA + noise
 
 
+RAMP = 0.5
+
+
+def replay_ramp(repeats: int, *, seed: int, share: float = 0.05, **world: Any) -> Any:
+    """Canaries whose share is raised once the SQL calls them safe."""
+    scenario = Scenario("raised", 0.45, share=share, ramp=RAMP, **world)
+    return bench_canary.replay(scenario, repeats, seed, rule_of(canary_ramp_share=RAMP))
+
+
+def test_a_canary_of_growing_share_that_changes_nothing_is_rarely_decided() -> None:
+    repeats = 200
+    found = replay_ramp(repeats, seed=16)
+    assert found.ramped > 0.8
+    noise = 3 * math.sqrt(ALPHA * (1 - ALPHA) / repeats)
+    assert found.promoted + found.rolled_back <= ALPHA + noise
+
+
+def test_a_larger_share_finds_gains_and_harm_that_a_small_one_misses() -> None:
+    better, fixed = replay_ramp(100, seed=17, lift=0.2), Scenario("fixed", 0.45, lift=0.2)
+    assert better.promoted > share_of(decide(fixed, 100, seed=17), "promote") + 0.3
+    harmful = replay_ramp(60, seed=18, lift=-0.5, users=6000)
+    assert harmful.ramped <= 0.1
+
+
+def test_the_share_is_raised_without_a_change_before_it() -> None:
+    """The sums up to the ramp are those without it, and afterwards begin anew, at the new share."""
+    scenario = Scenario("raised", 0.45, users=500, days=4, share=0.2, ramp=RAMP)
+    without, raised = (
+        bench_canary.simulate(scenario, 2, 19, ramps).to_pylist() for ramps in ({}, {1: 2})
+    )
+    assert [r for r in raised if r["deployment_id"] == "d0"] == [
+        r for r in without if r["deployment_id"] == "d0"
+    ]
+    assert [r for r in raised if r["deployment_id"] == "d1"] == [
+        r for r in without if r["deployment_id"] == "d1" and r["look"] <= 2
+    ]
+    afresh = [r for r in raised if r["deployment_id"] == "r1" and r["metric"] == "ctr"]
+    assert [(r["look"], r["look_date"].day) for r in afresh] == [(1, 4), (1, 4), (2, 5), (2, 5)]
+    users = {r["variant"]: r["n_users"] for r in afresh if r["look"] == 2}
+    share = users["canary"] / sum(users.values())
+    assert share == pytest.approx(RAMP, abs=4 * math.sqrt(0.25 / sum(users.values())))
+
+
 @pytest.mark.parametrize("lift", [-0.9, 1.0], ids=["worse", "better"])
 def test_forty_users_decide_nothing_though_they_differ_widely(lift: float) -> None:
     """Without the minimum most of these canaries would be decided, so this can fail."""

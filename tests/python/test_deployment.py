@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from flywheel import deployment, files, registry
+from flywheel import deployment, files, loop, registry
+from flywheel.errors import FlywheelError
+from flywheel.serving import assignment_bucket
 from flywheel.settings import Settings
+from flywheel.terminal import Terminal
+from flywheel.warehouse import connect
 from ranker_fixtures import NOW, FakeModel, new_flywheel
 
 
@@ -122,3 +126,86 @@ def test_same_manifest_at_another_time_serves_alike(settings: Settings):
     assert one != other and deployment.says_the_same(one, other)
     assert not deployment.says_the_same(one, {**one, "salt": "another"})
     assert not deployment.says_the_same(None, one)
+
+
+def start(settings: Settings, share: float = 0.05) -> deployment.Deployment:
+    registry.register(settings, FakeModel("v1"), at=NOW)
+    return registry.start_canary(settings, "v1", share, at=NOW)
+
+
+def test_a_share_that_is_raised_keeps_everybody_who_is_in(settings: Settings):
+    small = start(settings)
+    large = registry.ramp(settings, 0.5, at=NOW + timedelta(days=2), reason="no harm is shown")
+    assert large.salt == small.salt
+    content = manifest(settings)
+    assert (content["deployment_id"], content["salt"]) == ("d000002-v1", small.salt)
+    assert content["canary"]["share"] == 0.5
+    buckets = [assignment_bucket(large.salt, f"u{i}") for i in range(2000)]
+    before, after = ({i for i, b in enumerate(buckets) if b < 10_000 * s} for s in (0.05, 0.5))
+    assert before < after
+    state = registry.state(settings)
+    assert [(d.canary_share, d.started_at, d.ended_at, d.outcome) for d in state.deployments] == [
+        (0.05, NOW, NOW + timedelta(days=2), "ramped"),
+        (0.5, NOW + timedelta(days=2), None, None),
+    ]
+    event = state.events[-1]
+    assert (event.from_state, event.to_state) == ("canary", "canary")
+    assert event.evidence["canary_share"] == 0.5
+    kept = sorted(path.name for path in deployment.history_folder(settings).iterdir())
+    assert kept == ["e00000001.json", "e00000002.json", "e00000003.json"]
+    registry.promote(settings, at=NOW + timedelta(days=4))
+    assert registry.champion(settings) == "v1"
+
+
+@pytest.mark.parametrize("share", [0.05, 0.01, 1.0])
+def test_a_share_can_only_be_raised(settings: Settings, share: float):
+    with pytest.raises(FlywheelError, match="no share to raise"):
+        registry.ramp(settings, 0.5, at=NOW)
+    start(settings)
+    before = manifest(settings)
+    with pytest.raises(FlywheelError, match="can be raised to at most"):
+        registry.ramp(settings, share, at=NOW)
+    assert manifest(settings) == before
+
+
+def test_the_warehouse_decides_whether_the_share_is_raised(settings: Settings, monkeypatch):
+    """A look that is not safe leaves it; a safe one raises it, once, for the turn that began it."""
+    started = start(settings)
+    runs = []
+    monkeypatch.setattr(loop, "run_dbt", lambda *_, **__: runs.append(1))
+
+    def look(number: int, is_safe: bool, deployment_id: str = started.deployment_id) -> str:
+        with connect(settings, read_only=False) as connection:
+            connection.execute(
+                "create table if not exists fct_canary_decisions (deployment_id varchar, "
+                "look integer, look_date date, decision varchar, reason varchar, metric varchar, "
+                "delta double, ci_low double, ci_high double, e_value double, srm_p double, "
+                "is_safe_to_ramp boolean)"
+            )
+            connection.execute(
+                "insert into fct_canary_decisions by name select ? as deployment_id, ? as look, "
+                "'continue' as decision, 'open' as reason, ? as is_safe_to_ramp",
+                [deployment_id, number, is_safe],
+            )
+        verdict = loop.judge(settings, {"canary_ramp_share": 0.5}, Terminal(), at=NOW)
+        assert verdict.decision == "continue"
+        return verdict.reason
+
+    with connect(settings, read_only=False) as connection:
+        connection.execute(
+            "insert into flywheel_state.iterations (iteration_id, deployment_id) values ('i1', ?)",
+            [started.deployment_id],
+        )
+    assert look(1, is_safe=False) == "open"
+    assert registry.current_deployment(settings).canary_share == 0.05
+    assert not runs
+    assert "50% of the users" in look(2, is_safe=True)
+    running = registry.current_deployment(settings)
+    assert (running.canary_share, running.deployment_id) == (0.5, "d000002-v1")
+    assert len(runs) == 1
+    assert look(1, is_safe=False, deployment_id=running.deployment_id) == "open"
+    assert len(registry.state(settings).deployments) == 2
+    with connect(settings) as connection:
+        turns = connection.execute("select deployment_id from flywheel_state.iterations").fetchall()
+    assert turns == [(running.deployment_id,)]
+    assert loop._record_interrupted(settings) == 0

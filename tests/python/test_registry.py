@@ -181,7 +181,8 @@ def test_only_the_listed_moves_are_possible(settings: Settings):
     assert allowed == {
         (None, "challenger"),
         ("challenger", "canary"), ("challenger", "retired"),
-        ("canary", "champion"), ("canary", "rolled_back"), ("canary", "retired"),
+        ("canary", "canary"), ("canary", "champion"), ("canary", "rolled_back"),
+        ("canary", "retired"),
         ("champion", "retired"), ("champion", "rolled_back"),
         ("retired", "champion"),
     }  # fmt: skip
@@ -404,6 +405,7 @@ ACTIONS = {
     "rollback canary": lambda s: registry.rollback(s, at=NOW),
     "rollback champion": lambda s: registry.rollback(s, at=NOW),
     "end_canary": lambda s: registry.end_canary(s, at=NOW),
+    "ramp": lambda s: registry.ramp(s, 0.5, at=NOW),
 }
 BEFORE = {
     "register": (),
@@ -412,6 +414,7 @@ BEFORE = {
     "rollback canary": ("v2", "canary"),
     "rollback champion": (),
     "end_canary": ("v2", "canary"),
+    "ramp": ("v2", "canary"),
 }
 
 
@@ -450,7 +453,7 @@ def moments_of(
     return [moment for moment in seen if moment[2] <= 2]
 
 
-LONGER = ("start_canary", "rollback canary", "end_canary")
+LONGER = ("start_canary", "rollback canary", "end_canary", "ramp")
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 {#
     The two goal metrics share the error that canary_alpha allows, half each: with either of them
     able to promote, the chance of promoting a canary that changes nothing stays below the whole.
+    Where the share may be raised, the comparison starts afresh then, and so each share has half.
 #}
-{% set alpha = var('canary_alpha') / 2 %}
+{% set alpha = var('canary_alpha') / (4 if var('canary_ramp_share') > 0 else 2) %}
 {% set n_star = var('canary_planned_users') %}
 
 with metrics as (

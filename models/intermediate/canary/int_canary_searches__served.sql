@@ -48,17 +48,28 @@ versions as (
 ),
 
 {#
+    A canary whose share was raised goes on as another deployment of the same salt. What was before
+    it is what was before the first of them: since then it may have made people look like bots.
+#}
+first_deployments as (
+    select
+        deployment_id,
+        min(started_at) over (partition by salt) as first_started_at
+    from deployments
+),
+
+{#
     A ranker that loses clicks makes more people look like robots that never click, and the filter
     would hide the harm. So a visitor is left out for what no ranker changes (the agent's name, the
-    clock), or for any verdict on a day before the deployment.
+    clock), or for any verdict on a day before the canary.
 #}
 known_bots as (
     select distinct
-        deployments.deployment_id,
+        first_deployments.deployment_id,
         searches.user_id
-    from deployments
+    from first_deployments
     inner join searches
-        on deployments.started_at > searches.searched_at
+        on first_deployments.first_started_at > searches.searched_at
     where searches.is_bot
 ),
 

@@ -2,6 +2,8 @@
 {% set min_outcomes = var('canary_min_outcomes') %}
 {% set min_days = var('canary_min_days') %}
 {% set max_days = var('canary_max_days') %}
+{# One-sided 5 % of a normal: below it a difference is no longer taken for chance. #}
+{% set z = 1.645 %}
 
 with checks as (
     select * from {{ ref('int_canary_looks__verified') }}
@@ -17,6 +19,7 @@ looks as (
         ctr.champion_value as ctr_champion,
         ctr.canary_value as ctr_canary,
         ctr.delta as ctr_delta,
+        ctr.std_error as ctr_std_error,
         ctr.ci_low as ctr_ci_low,
         ctr.ci_high as ctr_ci_high,
         ctr.e_value as ctr_e_value,
@@ -26,6 +29,7 @@ looks as (
         success.champion_value as success_champion,
         success.canary_value as success_canary,
         success.delta as success_delta,
+        success.std_error as success_std_error,
         success.ci_low as success_ci_low,
         success.ci_high as success_ci_high,
         success.e_value as success_e_value,
@@ -74,7 +78,11 @@ answers as (
             success_ci_low > 0
             and success_n_least_users >= {{ min_users }}
             and success_n_least_outcomes >= {{ min_outcomes }}, false
-        ) as is_success_better
+        ) as is_success_better,
+        coalesce(ctr_delta < -{{ z }} * ctr_std_error, false)
+        or coalesce(success_delta < -{{ z }} * success_std_error, false) as is_hurting,
+        ctr_std_error is not null or success_std_error is not null as is_compared,
+        coalesce(canary_share < {{ var('canary_ramp_share') }}, false) as is_below_ramp
     from looks
 ),
 
@@ -111,6 +119,17 @@ decided as (
             when rule = 'better' then 'promote'
             else 'continue'
         end as decision,
+        {#
+            More users may see what is not shown to hurt: enough of them were compared, over
+            canary_ramp_after_days that are surely over since another has begun, and neither
+            metric is lower than chance makes it in one of twenty canaries that change nothing.
+            No guarantee over looks is needed: who stays at the small share loses power only.
+        #}
+        rule in ('open', 'better_early')
+        and is_below_ramp
+        and n_days > {{ var('canary_ramp_after_days') }}
+        and is_compared
+        and not is_hurting as is_safe_to_ramp,
         {# CTR speaks, unless only the other metric has something to say. #}
         case
             when rule = 'worse' and not is_ctr_worse then 'session_success'
@@ -226,5 +245,7 @@ select
     cast(success_delta as double) as success_delta,
     cast(success_ci_low as double) as success_ci_low,
     cast(success_ci_high as double) as success_ci_high,
-    cast(success_e_value as double) as success_e_value
+    cast(success_e_value as double) as success_e_value,
+    cast(canary_share as double) as canary_share,
+    cast(is_safe_to_ramp as boolean) as is_safe_to_ramp
 from reasoned

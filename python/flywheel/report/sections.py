@@ -274,8 +274,10 @@ def _deployment(name: str, looks: list[Row], index: int) -> dict[str, Any]:
             "Difference between canary and champion at each look, with a confidence sequence.",
             lambda layout: charts.canary_sequence(panels, layout),
         )
+    share = said.get("canary_share")
     return {
         "deployment_id": name,
+        "title": f"{name}, {share:.0%} of the users" if share else name,
         "looks": looks,
         "said": said,
         "final_look": final["look"] if final else None,
