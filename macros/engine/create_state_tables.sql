@@ -20,6 +20,8 @@
                 requested_at timestamp',
             'ranker_scores': 'model_version varchar, search_id varchar, doc_id varchar,
                 score double',
+            'candidate_scores': 'model_version varchar, query varchar, doc_id varchar,
+                score double',
             'iterations': 'iteration_id varchar, iteration integer, started_at timestamp,
                 finished_at timestamp, challenger_version varchar, champion_version varchar,
                 evaluation_id varchar, deployment_id varchar, status varchar, reason varchar,

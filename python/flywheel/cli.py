@@ -236,6 +236,7 @@ def evaluate(assignments: tuple[str, ...], model: str) -> None:
     terminal = Terminal()
     version = registry.resolve(registry.state(settings), model).version
     evaluation_id, _ = loop.evaluate(settings, given, terminal, version)
+    terminal.line()
     with connect(settings) as connection:
         rows = connection.execute(
             """

@@ -246,7 +246,7 @@ def _start_raw_clicks(home: Path, plan: DemoPlan) -> subprocess.Popen[bytes]:
 
 
 def _offline(row: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    names = ("metric", "value", "delta", "delta_ci_low", "delta_ci_high")
+    names = ("verdict", "relative_delta", "relative_delta_ci_low", "relative_delta_ci_high")
     return {name: row[name] for name in names} if row else None
 
 
@@ -272,8 +272,9 @@ def _show(turned: Mapping[str, Any], raw: Mapping[str, Any], terminal: Terminal)
         rows.append(
             (
                 str(mine["turn"]),
-                f"{offline['delta']:+.4f} [{offline['delta_ci_low']:+.4f}, "
-                f"{offline['delta_ci_high']:+.4f}]"
+                f"{offline['verdict']}: {offline['relative_delta']:+.1%} "
+                f"[{offline['relative_delta_ci_low']:+.1%}, "
+                f"{offline['relative_delta_ci_high']:+.1%}]"
                 if offline
                 else "-",
                 mine["verdict"] or mine["status"],
@@ -287,7 +288,7 @@ def _show(turned: Mapping[str, Any], raw: Mapping[str, Any], terminal: Terminal)
         f"True nDCG@10 after each turn (production ranker: {turned['production_ndcg']:.4f})",
         [
             ("turn", "right"),
-            ("offline delta [interval]", "left"),
+            ("offline: clicks [interval]", "left"),
             ("canary", "left"),
             ("flywheel", "right"),
             ("(its canary)", "left"),

@@ -55,7 +55,7 @@ class Turn:
         verdict: on the canary that was running, if any.
         challenger_version: the model trained, if any.
         champion_version: the champion at the end.
-        offline: the gate metric's row of fct_offline_evaluations, if a model was evaluated.
+        offline: the row of fct_offline_verdicts, if a model was evaluated.
     """
 
     status: str
@@ -245,12 +245,12 @@ def _train_and_deploy(
         _record(settings, at, None, champion, None, None, "not_trainable", str(error))
         return Turn("not_trainable", str(error), verdict, None, champion, None)
     evaluation_id, offline = evaluate(settings, given, terminal, version, at=at)
-    if offline is None or not offline["is_better"]:
+    if offline is None or not offline["is_deployable"]:
         why = (
-            f"does not beat {champion} beyond noise"
+            f"is {offline['verdict']} against {champion}: {offline['reason']}"
             if offline
             else "could not be compared: the evaluation window has no usable click"
-        )
+        ).removesuffix(".")
         registry.retire(settings, version, at=at, reason=why)
         reason = f"{version} stays on the shelf: it {why}"
         _record(settings, at, version, champion, evaluation_id, None, "kept", reason)
@@ -262,7 +262,7 @@ def _train_and_deploy(
         version,
         share,
         at=at,
-        reason=f"beats {champion} offline",
+        reason=f"{offline['verdict']} offline against {champion}: {offline['reason']}",
         evidence=_plain(offline),
     )
     reason = _deployed_sentence(version, share, deployment.deployment_id)
@@ -323,7 +323,7 @@ def evaluate(
     """Score the evaluation searches and let the warehouse compare a model with the champion.
 
     Returns:
-        The evaluation's id, and the gate metric's row (None where no search could be compared).
+        The evaluation's id, and its verdict (None where no search could be compared).
     """
     from flywheel.ranker.scoring import score_evaluation_rows
 
@@ -351,24 +351,20 @@ def evaluate(
 
 
 def gate_row(settings: Settings, evaluation_id: str) -> dict[str, Any] | None:
-    """The challenger's gate metric in fct_offline_evaluations, or None where it has none."""
+    """The evaluation's row in fct_offline_verdicts, or None where nothing could be compared."""
     return _one(
         settings,
         """
-        select * from fct_offline_evaluations
-        where evaluation_id = ? and is_gate_metric and model_version <> champion_version
-            and delta is not null
+        select * from fct_offline_verdicts
+        where evaluation_id = ? and model_version <> champion_version and verdict is not null
         """,
         [evaluation_id],
     )
 
 
 def offline_sentence(row: Mapping[str, Any]) -> str:
-    """The gate metric in words."""
-    return (
-        f"{row['metric']} {row['value']:.4f}, {row['delta']:+.4f} against "
-        f"{row['champion_version']} [{row['delta_ci_low']:+.4f}, {row['delta_ci_high']:+.4f}]"
-    )
+    """The verdict in words."""
+    return f"{row['verdict']} against {row['champion_version']}: {row['reason']}"
 
 
 def _record(

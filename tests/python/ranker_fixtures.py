@@ -117,6 +117,11 @@ def write_training_set(
             "bhv_click_rate from rows_made"
         )
         connection.execute(
+            "create or replace table main_intermediate.int_evaluation_candidates as "
+            'select query, doc_id, f_a, "f_price (EUR)", bhv_click_rate from rows_made '
+            "union all select 'query 0', 'never shown', 0.5, 2, null"
+        )
+        connection.execute(
             "create or replace table main_intermediate.int_serving_behavior as "
             "select query, doc_id, bhv_click_rate from rows_made "
             "where bhv_click_rate is not null "

@@ -140,7 +140,10 @@ def test_the_first_model_is_compared_with_the_logged_order(flat: Turned) -> None
     assert turns[0]["iteration"] == 1
     assert turns[0]["challenger_version"] == flat.version
     assert turns[0]["champion_version"] == "logged"
-    assert turns[0]["offline_delta"] == gate[0]["delta"]
+    (verdict,) = flat.flywheel.records("select * from fct_offline_verdicts")
+    assert verdict["seen_delta"] == gate[0]["delta"]
+    assert turns[0]["offline_delta"] == verdict["relative_delta"]
+    assert turns[0]["offline_verdict"] == verdict["verdict"]
     assert (
         turns[0]["fingerprint"]
         == (flat.flywheel.rows("select fingerprint from fct_training_manifest")[0][0])

@@ -434,9 +434,9 @@ def test_evaluation_scores_equal_the_model_and_replace_older_ones(registered, mo
         "('another', 's-g0001', 'd0', 6)",
     )
     done: list[tuple[int, int, str]] = []
-    assert score_evaluation_rows(settings, version, on_progress=lambda *a: done.append(a)) == 960
-    assert done[-1] == (960, 960, "rows") and len(done) == 10
-    assert score_evaluation_rows(settings, version) == 960
+    assert score_evaluation_rows(settings, version, on_progress=lambda *a: done.append(a)) == 1921
+    assert done[-1] == (1921, 1921, "rows") and len(done) == 20
+    assert score_evaluation_rows(settings, version) == 1921
     rows = execute(
         settings,
         'select e.f_a, e."f_price (EUR)", e.bhv_click_rate, s.score '
@@ -454,6 +454,18 @@ def test_evaluation_scores_equal_the_model_and_replace_older_ones(registered, mo
     )
     assert others == [(5,), (6,)]
     assert execute(settings, "select count(*) from flywheel_state.ranker_scores") == [(962,)]
+    # A candidate is scored as where it was shown; so is one that never was.
+    candidates = execute(
+        settings,
+        "select count(*), count(*) filter (c.score = s.score), "
+        "count(*) filter (c.doc_id = 'never shown' and c.score is not null) "
+        "from flywheel_state.candidate_scores as c "
+        "left join main_intermediate.int_evaluation_rows as e using (query, doc_id) "
+        "left join flywheel_state.ranker_scores as s "
+        "on s.model_version = c.model_version and s.search_id = e.search_id "
+        "and s.doc_id = e.doc_id",
+    )
+    assert candidates == [(961, 960, 1)]
 
 
 def test_a_model_that_users_have_seen_is_judged_by_the_snapshot_it_serves_with(registered):
@@ -461,8 +473,9 @@ def test_a_model_that_users_have_seen_is_judged_by_the_snapshot_it_serves_with(r
     score_evaluation_rows(settings, version)
     fresh = execute(settings, "select * from flywheel_state.ranker_scores order by all")
     registry.start_canary(settings, version, 0.05)
-    execute(settings, "update main_intermediate.int_evaluation_rows set bhv_click_rate = 99")
-    assert score_evaluation_rows(settings, version) == 960
+    for table in ("int_evaluation_rows", "int_evaluation_candidates"):
+        execute(settings, f"update main_intermediate.{table} set bhv_click_rate = 99")
+    assert score_evaluation_rows(settings, version) == 1921
     rows = execute(
         settings,
         'select e.f_a, e."f_price (EUR)", '

@@ -53,6 +53,9 @@ SCHEMA = {
     " value double, ci_low double, ci_high double, delta double, delta_ci_low double,"
     " delta_ci_high double, n bigint, n_users bigint, n_clicks bigint, evaluated_at timestamp,"
     " is_champion boolean, is_gate_metric boolean, is_better boolean",
+    "fct_offline_verdicts": "evaluation_id varchar, model_version varchar, verdict varchar,"
+    " reason varchar, is_deployable boolean, relative_delta double, relative_delta_ci_low double,"
+    " relative_delta_ci_high double, support double, evaluated_at timestamp",
     "fct_canary_decisions": "deployment_id varchar, look integer, look_date date, decision varchar,"
     " reason varchar, e_value double, ci_low double, ci_high double, delta double, metric varchar,"
     " srm_p double, n_champion_users bigint, n_canary_users bigint, is_final boolean,"
@@ -245,6 +248,12 @@ def fill_evaluation(connection: duckdb.DuckDBPyConnection) -> None:
             ),
         ]  # fmt: skip
     insert(connection, "fct_offline_evaluations", rows)
+    evaluated_at = DAY + timedelta(days=38)
+    verdicts = [
+        ("e3", "v3", "better", "+3.0 % clicks", True, 0.03, 0.01, 0.05, 0.9, evaluated_at),
+        ("e1", "v1", "unsupported", "an older one", False, 0, -1, 1, 0.5, DAY),
+    ]
+    insert(connection, "fct_offline_verdicts", verdicts)
 
 
 def fill_canaries(connection: duckdb.DuckDBPyConnection) -> None:
@@ -497,7 +506,7 @@ def test_offline_table_is_the_newest_evaluation(page: str) -> None:
     assert column(table, "n (searches)")[0] == "1,234"
     assert "0.1111" not in page
     assert column(table, "Clicks")[0] == "789"
-    gate = "passed: SNIPS nDCG@10 +0.0319, interval [0.0176, 0.0462] lies above zero"
+    gate = "better: SNIPS nDCG@10 +0.0319, interval [0.0176, 0.0462] lies above zero"
     assert f"<dd>{gate}</dd>" in page
     assert "being on another scale: mean clicked rank" in page
 
@@ -505,14 +514,14 @@ def test_offline_table_is_the_newest_evaluation(page: str) -> None:
 @pytest.mark.parametrize(
     ("low", "high", "said"),
     [
-        (-0.02, -0.01, "not passed: SNIPS nDCG@10 +0.0319, interval [−0.0200, −0.0100] lies below"),
+        (-0.02, -0.01, "worse: SNIPS nDCG@10 +0.0319, interval [−0.0200, −0.0100] lies below"),
         (
             -0.02,
             0.01,
-            "not passed: SNIPS nDCG@10 +0.0319, interval [−0.0200, 0.0100] includes zero",
+            "no different: SNIPS nDCG@10 +0.0319, interval [−0.0200, 0.0100] includes zero",
         ),
         (0.01, 0.02, "lies above zero, but 456 users with 789 clicks are too few to believe it"),
-        (None, None, "not passed: SNIPS nDCG@10 has no interval"),
+        (None, None, "unknown: SNIPS nDCG@10 has no interval"),
     ],
 )
 def test_a_gate_that_stays_shut_says_why(

@@ -1,5 +1,6 @@
 {#
-    The features file, one row per query and document of the log. A value given for the query and
+    The features file, one row per query and document of the log, and per document that the file
+    gives for a query of the log: candidates that were never shown. A value given for the query and
     the document wins over one given for the document alone, column by column. The file's columns
     are its owner's business, so they are taken as they come; text becomes null.
 #}
@@ -14,11 +15,24 @@ features as (
     from {{ source('raw', 'ranking_features') }}
 ),
 
+queries as (
+    select distinct query
+    from impressions
+),
+
 pairs as (
-    select distinct
+    select
         query,
         doc_id
     from impressions
+    union
+    select
+        features.feature_query as query,
+        cast(features.doc_id as string) as doc_id
+    from features
+    inner join queries
+        on features.feature_query = queries.query
+    where features.doc_id is not null
 ),
 
 matched as (

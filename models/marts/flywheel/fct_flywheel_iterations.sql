@@ -2,9 +2,8 @@ with iterations as (
     select * from {{ source('flywheel_state', 'iterations') }}
 ),
 
-gate_rows as (
-    select * from {{ ref('fct_offline_evaluations') }}
-    where is_gate_metric
+verdicts as (
+    select * from {{ ref('fct_offline_verdicts') }}
 ),
 
 decisions as (
@@ -36,12 +35,15 @@ select
     cast(iterations.champion_version as varchar) as champion_version,
     cast(iterations.evaluation_id as varchar) as evaluation_id,
     cast(iterations.deployment_id as varchar) as deployment_id,
-    cast(gate_rows.metric as varchar) as offline_metric,
-    cast(gate_rows.value as double) as offline_value,
-    cast(gate_rows.delta as double) as offline_delta,
-    cast(gate_rows.delta_ci_low as double) as offline_delta_ci_low,
-    cast(gate_rows.delta_ci_high as double) as offline_delta_ci_high,
-    cast(gate_rows.is_better as boolean) as is_better_offline,
+    cast(
+        case when verdicts.evaluation_id is not null then 'relative_clicks' end as varchar
+    ) as offline_metric,
+    cast(1 + verdicts.relative_delta as double) as offline_value,
+    cast(verdicts.relative_delta as double) as offline_delta,
+    cast(verdicts.relative_delta_ci_low as double) as offline_delta_ci_low,
+    cast(verdicts.relative_delta_ci_high as double) as offline_delta_ci_high,
+    cast(verdicts.verdict as varchar) as offline_verdict,
+    cast(verdicts.verdict = 'better' as boolean) as is_better_offline,
     cast(online.metric as varchar) as online_metric,
     cast(online.delta as double) as online_delta,
     cast(online.ci_low as double) as online_delta_ci_low,
@@ -53,9 +55,9 @@ select
     cast(iterations.status as varchar) as status,
     cast(iterations.fingerprint as varchar) as fingerprint
 from iterations
-left join gate_rows
+left join verdicts
     on
-        iterations.evaluation_id = gate_rows.evaluation_id
-        and iterations.challenger_version = gate_rows.model_version
+        iterations.evaluation_id = verdicts.evaluation_id
+        and iterations.challenger_version = verdicts.model_version
 left join online
     on iterations.deployment_id = online.deployment_id

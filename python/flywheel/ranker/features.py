@@ -21,6 +21,7 @@ USER_PREFIX = "f_"
 BEHAVIOR_PREFIX = "bhv_"
 TRAINING_TABLE = "main_intermediate.int_training_rows"
 EVALUATION_TABLE = "main_intermediate.int_evaluation_rows"
+CANDIDATE_TABLE = "main_intermediate.int_evaluation_candidates"
 SNAPSHOT_TABLE = "main_intermediate.int_serving_behavior"
 FORMAT_VERSION = 1
 

@@ -15,6 +15,7 @@ from flywheel.deployment import LOGGED_ORDER
 from flywheel.errors import FlywheelError
 from flywheel.files import atomic_path
 from flywheel.ranker.features import (
+    CANDIDATE_TABLE,
     EVALUATION_TABLE,
     NORMALIZED_QUERY,
     USER_PREFIX,
@@ -97,9 +98,11 @@ def score_evaluation_rows(
     num_threads: int = 1,
     on_progress: Progress | None = None,
 ) -> int:
-    """Score the rows to be evaluated and write `flywheel_state.ranker_scores`.
+    """Score what is to be evaluated: the documents shown, and all that could have been.
 
-    In one transaction: the model's older scores of the same searches go, the new ones come.
+    Writes `flywheel_state.ranker_scores` (by search) and `flywheel_state.candidate_scores` (by
+    query). In one transaction: the model's older scores of the same searches go, and all of its
+    candidates', the new ones come.
 
     A challenger reads the behavioural features as of the end of its training window. A model that
     users have seen reads the snapshot it was deployed with, for that is what they saw: with fresher
@@ -115,7 +118,7 @@ def score_evaluation_rows(
             word for them.
 
     Returns:
-        Rows written.
+        Documents in searches, and candidates of queries: rows written.
 
     Raises:
         FlywheelError: there are no such rows, or they lack a feature the model needs.
@@ -125,51 +128,43 @@ def score_evaluation_rows(
     with connect(settings, read_only=False) as connection:
         known = registry.read_state(connection).version(version)
         model = load_model(settings, known)
-        columns = table_columns(connection, EVALUATION_TABLE)
-        if not columns:
-            raise FlywheelError(
-                f"The warehouse has no table {EVALUATION_TABLE}; run `flywheel build` first."
-            )
-        missing = [name for name in model.features.names if name not in columns]
-        if missing:
-            raise FlywheelError(
-                f"{EVALUATION_TABLE} lacks {', '.join(missing)}, which model {version} was "
-                "trained on; give the features file it was trained with, or train again."
-            )
-        total = connection.execute(f"select count(*) from {EVALUATION_TABLE}").fetchall()[0][0]
+        totals = [_countable(connection, model, task.table) for task in _TASKS]
         done = 0
         connection.begin()
         try:
-            connection.execute(
-                "delete from flywheel_state.ranker_scores where model_version = ? "
-                f"and search_id in (select search_id from {EVALUATION_TABLE})",
-                [version],
-            )
-            # A second cursor reads while the first one writes.
-            reader = (
-                connection.cursor()
-                .sql(_evaluation_query(model, as_deployed=known.state != registry.CHALLENGER))
-                .to_arrow_reader(BATCH_ROWS)
-            )
-            for batch in reader:
-                scored = pa.table(
-                    {
-                        "search_id": batch.column("search_id"),
-                        "doc_id": batch.column("doc_id"),
-                        "score": model.scores(batch, num_threads),
-                    }
-                )
-                connection.register("scored", scored)
+            for task in _TASKS:
                 connection.execute(
-                    "insert into flywheel_state.ranker_scores "
-                    "(model_version, search_id, doc_id, score) "
-                    "select ?, search_id, doc_id, score from scored",
+                    f"delete from {task.target} where model_version = ? and {task.replaces}",
                     [version],
                 )
-                connection.unregister("scored")
-                done += batch.num_rows
-                if on_progress is not None:
-                    on_progress(done, total, "rows")
+                # A second cursor reads while the first one writes.
+                reader = (
+                    connection.cursor()
+                    .sql(
+                        _evaluation_query(
+                            model, task, as_deployed=known.state != registry.CHALLENGER
+                        )
+                    )
+                    .to_arrow_reader(BATCH_ROWS)
+                )
+                for batch in reader:
+                    scored = pa.table(
+                        {
+                            task.key: batch.column(task.key),
+                            "doc_id": batch.column("doc_id"),
+                            "score": model.scores(batch, num_threads),
+                        }
+                    )
+                    connection.register("scored", scored)
+                    connection.execute(
+                        f"insert into {task.target} (model_version, {task.key}, doc_id, score) "
+                        f"select ?, {task.key}, doc_id, score from scored",
+                        [version],
+                    )
+                    connection.unregister("scored")
+                    done += batch.num_rows
+                    if on_progress is not None:
+                        on_progress(done, sum(totals), "rows")
             connection.commit()
         except BaseException:
             connection.rollback()
@@ -177,19 +172,51 @@ def score_evaluation_rows(
         return done
 
 
-def _evaluation_query(model: LoadedModel, *, as_deployed: bool) -> str:
-    if not as_deployed or not model.features.behavior:
-        return (
-            f"select search_id, doc_id{select_features(model.features.names)} "
-            f"from {EVALUATION_TABLE}"
+@dataclass(frozen=True)
+class _Task:
+    """Rows to score, and where the scores go."""
+
+    table: str
+    key: str
+    target: str
+    replaces: str
+
+
+_TASKS = (
+    _Task(
+        EVALUATION_TABLE,
+        "search_id",
+        "flywheel_state.ranker_scores",
+        f"search_id in (select search_id from {EVALUATION_TABLE})",
+    ),
+    _Task(CANDIDATE_TABLE, "query", "flywheel_state.candidate_scores", "true"),
+)
+
+
+def _countable(connection: duckdb.DuckDBPyConnection, model: LoadedModel, table: str) -> int:
+    """Rows of a table that has every feature of the model."""
+    columns = table_columns(connection, table)
+    if not columns:
+        raise FlywheelError(f"The warehouse has no table {table}; run `flywheel build` first.")
+    missing = [name for name in model.features.names if name not in columns]
+    if missing:
+        raise FlywheelError(
+            f"{table} lacks {', '.join(missing)}, which model {model.version} was trained on; "
+            "give the features file it was trained with, or train again."
         )
+    return connection.execute(f"select count(*) from {table}").fetchall()[0][0]
+
+
+def _evaluation_query(model: LoadedModel, task: _Task, *, as_deployed: bool) -> str:
+    if not as_deployed or not model.features.behavior:
+        return f"select {task.key}, doc_id{select_features(model.features.names)} from {task.table}"
     path = str(model.behavior).replace("'", "''")
     given = "".join(
         f", cast(shown.{quoted(name)} as double) as {quoted(name)}" for name in model.features.user
     )
     return (
-        f"select shown.search_id, shown.doc_id{given}, {_known_behavior(model.features)} "
-        f"from {EVALUATION_TABLE} as shown "
+        f"select shown.{task.key}, shown.doc_id{given}, {_known_behavior(model.features)} "
+        f"from {task.table} as shown "
         f"left join read_parquet('{path}') as p "
         "on p.query = shown.query and p.doc_id = shown.doc_id "
         f"left join read_parquet('{path}') as d on d.query is null and d.doc_id = shown.doc_id"

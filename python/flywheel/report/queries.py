@@ -48,6 +48,10 @@ NEEDED: dict[str, tuple[str, ...]] = {
         "metric", "value", "ci_low", "ci_high", "delta", "delta_ci_low", "delta_ci_high", "n",
         "n_users", "n_clicks", "evaluated_at", "is_champion", "is_gate_metric", "is_better",
     ),
+    "fct_offline_verdicts": (
+        "evaluation_id", "model_version", "verdict", "reason", "is_deployable", "relative_delta",
+        "relative_delta_ci_low", "relative_delta_ci_high", "support", "evaluated_at",
+    ),
     "fct_canary_decisions": (
         "deployment_id", "look", "look_date", "decision", "reason", "e_value", "ci_low", "ci_high",
         "delta", "metric", "srm_p", "n_champion_users", "n_canary_users", "is_final",
@@ -241,6 +245,12 @@ inner join latest on fct_offline_evaluations.evaluation_id = latest.evaluation_i
 order by is_gate_metric desc, metric, model_version
 """
 
+VERDICT = """
+from fct_offline_verdicts
+order by evaluated_at desc nulls last, evaluation_id desc
+limit 1
+"""
+
 CANARY_DECISIONS = """
 select *
 from fct_canary_decisions
@@ -278,6 +288,7 @@ class ReportData:
         corrected_labels: the eight labels that correction moved by the most clicks.
         manifest: the newest training set, or None.
         evaluations: rows of the newest offline evaluation.
+        verdict: what that came to, or None.
         canary_decisions: one row a (deployment, look), in order.
         iterations: one row a turn of the loop, in order.
         model_versions: one row a model, the newest first.
@@ -296,6 +307,7 @@ class ReportData:
     corrected_labels: list[Row]
     manifest: Row | None
     evaluations: list[Row]
+    verdict: Row | None
     canary_decisions: list[Row]
     iterations: list[Row]
     model_versions: list[Row]
@@ -318,6 +330,7 @@ def read_report_data(connection: duckdb.DuckDBPyConnection) -> ReportData:
         return [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
 
     manifest = rows(MANIFEST)
+    verdict = rows(VERDICT)
     return ReportData(
         headline=rows(HEADLINE)[0],
         impressions=rows(IMPRESSIONS)[0],
@@ -332,6 +345,7 @@ def read_report_data(connection: duckdb.DuckDBPyConnection) -> ReportData:
         corrected_labels=rows(CORRECTED_LABELS),
         manifest=manifest[0] if manifest else None,
         evaluations=rows(EVALUATIONS),
+        verdict=verdict[0] if verdict else None,
         canary_decisions=rows(CANARY_DECISIONS),
         iterations=rows(ITERATIONS),
         model_versions=rows(MODEL_VERSIONS),

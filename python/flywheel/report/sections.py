@@ -227,6 +227,7 @@ def offline(data: ReportData) -> dict[str, Any]:
     return {
         "rows": compared,
         "first": rows[0] if rows else None,
+        "verdict": data.verdict,
         "gate": next((row for row in compared if row["is_gate_metric"]), None),
         "not_drawn": [row["label"] for row in compared if row not in drawn],
         "picture": responsive_svg(

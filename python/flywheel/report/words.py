@@ -23,6 +23,8 @@ NAMES = {
     "logged": "logged order",
     "mrr": "MRR",
     "not_trainable": "not trainable",
+    "not_better": "not better",
+    "relative_clicks": "relative clicks",
 }
 
 
