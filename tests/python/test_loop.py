@@ -83,7 +83,7 @@ def test_the_turn_says_what_the_tables_say(loops: Loops) -> None:
     assert row["challenger_version"] == loops.turn.challenger_version
     assert row["decision"] == loops.turn.status
     assert row["reason"] == loops.turn.reason
-    assert row["offline_delta"] == loops.turn.offline["delta"]
+    assert row["offline_delta"] == loops.turn.offline["relative_delta"]
     settings = settings_of(loops.flywheel.home)
     running = registry.current_deployment(settings)
     assert running.challenger_version == loops.turn.challenger_version
