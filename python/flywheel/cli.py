@@ -308,7 +308,10 @@ def run(
 @click.option("--features", required=True, type=click.Path(path_type=Path), metavar="IN.parquet")
 @click.option("--output", required=True, type=click.Path(path_type=Path), metavar="OUT.parquet")
 @click.option(
-    "--model", default="champion", show_default=True, help="A version, champion or challenger."
+    "--model",
+    default="champion",
+    show_default=True,
+    help="A version, champion, challenger or latest (the last one trained, whatever came of it).",
 )
 def score(features: Path, output: Path, model: str) -> None:
     """Score a Parquet file of query, doc_id and features."""

@@ -35,6 +35,7 @@ from flywheel.settings import Settings
 from flywheel.warehouse import connect
 
 CHALLENGER = "challenger"
+LATEST = "latest"
 CANARY = "canary"
 CHAMPION = "champion"
 RETIRED = "retired"
@@ -622,7 +623,9 @@ def current_deployment(settings: Settings) -> Deployment | None:
 
 
 def resolve(registry: RegistryState, name: str) -> ModelVersion:
-    """Find the model that 'champion', 'challenger' or a version names.
+    """Find the model that 'latest', 'champion', 'challenger' or a version names.
+
+    The latest is the one registered last, whatever was decided about it.
 
     Raises:
         FlywheelError: there is no such model; the logged order is none.
@@ -634,12 +637,19 @@ def resolve(registry: RegistryState, name: str) -> ModelVersion:
                 "Train one with `flywheel train`, or name a version."
             )
         return registry.version(registry.challenger)
+    if name == LATEST:
+        if not registry.versions:
+            raise FlywheelError(
+                "There is no model yet; train one with `flywheel run` or `flywheel train`, which "
+                "say what is missing where they cannot."
+            )
+        return list(registry.versions.values())[-1]
     if name in (CHAMPION, LOGGED_ORDER):
         version = registry.champion if name == CHAMPION else LOGGED_ORDER
         if version == LOGGED_ORDER:
             raise FlywheelError(
                 "The champion is still the logged order, which has no model to score with; "
-                "use `--model challenger` or a version, or promote a model first."
+                "use `--model latest` or a version, or promote a model first."
             )
         return registry.version(version)
     return registry.version(name)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,129 @@ def test_patterns_stay_text() -> None:
         assert not matches("x", ["' or true or '"])
         assert matches("shop bot", ["^shop", "y"])
         assert matches("anything", []) is False
+
+
+# What a visitor does, from a log written by hand.
+
+DAY = datetime(2026, 1, 5, 10)
+
+
+def signals_of(
+    searches: list[tuple[str, float, str | None]],
+    events: list[tuple[str, str | None, float, str | None]],
+) -> dict[str, Any]:
+    """Signals of the one visitor's day.
+
+    Args:
+        searches: id, seconds and text.
+        events: action, search, seconds and document.
+    """
+    connection = duckdb.connect()
+    connection.execute(
+        """
+        set TimeZone = 'UTC';
+        create table int_activities__sessionized (user_id varchar, activity_at timestamp,
+            action varchar, action_order integer, activity_id varchar, search_id varchar);
+        create table int_log_searches (search_id varchar, user_id varchar, searched_at timestamp,
+            normalized_query varchar, user_agent varchar);
+        create table int_log_events (event_id varchar, user_id varchar, event_at timestamp,
+            doc_id varchar, explicit_dwell_seconds double, has_event_time boolean,
+            user_agent varchar);
+        create table int_log_impressions (search_id varchar, rank integer);
+        create table int_user_agents__classified (user_agent varchar, is_bot_user_agent boolean);
+        """
+    )
+    for name, second, text in searches:
+        at = DAY + timedelta(seconds=second)
+        connection.execute(
+            "insert into int_log_searches values (?, 'v', ?, ?, 'browser')", [name, at, text]
+        )
+        connection.execute(
+            "insert into int_activities__sessionized values ('v', ?, 'search', 0, ?, ?)",
+            [at, name, name],
+        )
+    for number, (action, search, second, document) in enumerate(events):
+        at, name = DAY + timedelta(seconds=second), f"event {number}"
+        connection.execute(
+            "insert into int_log_events values (?, 'v', ?, ?, null, true, 'browser')",
+            [name, at, document],
+        )
+        connection.execute(
+            "insert into int_activities__sessionized values ('v', ?, ?, 1, ?, ?)",
+            [at, action, name, search],
+        )
+    SqlProject().build(connection, "int_visitor_days__bot_signals")
+    (row,) = (
+        connection.sql("select * from int_visitor_days__bot_signals").to_arrow_table().to_pylist()
+    )
+    return row
+
+
+def test_what_is_still_typed_is_no_search_of_its_own() -> None:
+    """Six keys, one taken back, are one search: of "tent"; a click of it is one more thing."""
+    texts = ("t", "te", "tem", "te", "ten", "tent")
+    searches = [(f"s{n}", n * 0.4, text) for n, text in enumerate(texts)]
+    keys = [("keystroke", f"s{n}", n * 0.4 + 0.1, None) for n in range(len(texts))]
+    bought = [
+        ("click", "s5", 9.0, "d"),
+        ("add_to_cart", "s5", 9.5, "d"),
+        ("scroll", "s5", 9.9, None),
+    ]
+    row = signals_of(searches, [*keys, *bought])
+    assert row["n_searches"] == row["n_text_searches"] == row["n_distinct_queries"] == 1
+    assert row["max_events_per_minute"] == 2
+    assert row["n_clicks"] == row["n_clicked_searches"] == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "gap"),
+    [
+        ("tent", "tents", 3.1),  # read, then changed
+        ("tent", "sofa", 0.5),
+        ("tent", "tent", 0.5),  # the next page
+        ("tent", "attent", 0.5),
+        ("", "tent", 0.5),
+        (None, "tent", 0.5),
+        ("tent", None, 0.5),
+    ],
+)
+def test_other_searches_count(first: str | None, second: str | None, gap: float) -> None:
+    row = signals_of([("a", 0, first), ("b", gap, second)], [])
+    assert row["n_searches"] == row["max_events_per_minute"] == 2
+    assert row["n_text_searches"] == bool(first) + bool(second)
+
+
+def test_what_is_done_to_other_documents_counts() -> None:
+    """One document of two searches, two documents of one, and events that name neither."""
+    row = signals_of(
+        [("a", 0, "tent"), ("b", 20, "sofa")],
+        [
+            ("click", "a", 1, "d"),
+            ("click", "b", 21, "d"),
+            ("click", "b", 22, "e"),
+            ("view", None, 23, None),
+            ("view", None, 24, None),
+        ],
+    )
+    assert row["max_events_per_minute"] == 7
+
+
+def test_a_search_as_you_type_makes_nobody_a_robot() -> None:
+    """84 searches in a day, 70 of them keys; what counted every event saw more than 30 a minute."""
+    words = [f"{first}{rest}" for first in "abcdefghijklmn" for rest in ("olong",)]
+    searches, events = [], []
+    for number, word in enumerate(words):
+        start = number * 9.0
+        for length in range(1, 7):
+            name = f"{word}-{length}"
+            searches.append((name, start + length * 0.3, word[:length]))
+            events.append(("keystroke", name, start + length * 0.3 + 0.1, None))
+        events.append(("click", name, start + 5, f"doc {number}"))
+        events.append(("add_to_cart", name, start + 6, f"doc {number}"))
+    row = signals_of(searches, events)
+    assert row["n_searches"] == len(words) == 14
+    assert row["max_events_per_minute"] < 30 / 2
+    assert row["n_clicked_searches"] == 14
 
 
 # The arithmetic of the intervals.

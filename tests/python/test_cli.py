@@ -213,7 +213,7 @@ def test_too_little_to_learn_from_is_said_and_is_no_error(tmp_path: Path) -> Non
 def test_score_needs_a_model(flat: Turned, tmp_path: Path) -> None:
     output = tmp_path / "scores.parquet"
     said = refused(flat.flywheel, "score", "--features", flat.features, "--output", output)
-    assert "logged order" in said and "--model challenger" in said
+    assert "logged order" in said and "--model latest" in said
     said = refused(
         flat.flywheel,
         *("score", "--features", flat.features, "--output", output, "--model", "v0"),

@@ -303,13 +303,18 @@ def test_names_of_models(settings: Settings):
 
     with pytest.raises(FlywheelError, match="There is no challenger"):
         resolve("challenger")
+    with pytest.raises(FlywheelError, match="There is no model yet"):
+        resolve("latest")
     with pytest.raises(FlywheelError, match="logged order"):
         resolve("champion")
     make_champion(settings, "v1")
     registry.register(settings, FakeModel("v2"), at=NOW)
     assert [resolve(n) for n in ("champion", "challenger", "v1")] == ["v1", "v2", "v1"]
+    assert resolve("latest") == "v2"
     registry.start_canary(settings, "v2", 0.1, at=NOW)
-    assert resolve("challenger") == "v2"
+    assert resolve("challenger") == resolve("latest") == "v2"
+    registry.rollback(settings, at=NOW, reason="worse")
+    assert [resolve(n) for n in ("champion", "latest")] == ["v1", "v2"]
 
 
 # --- damage --------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 from flywheel.demo import RAW_CLICKS
+from flywheel.simulator import World
 from sql_project import SqlProject
 
 START = datetime(2026, 1, 1)
@@ -629,3 +630,112 @@ def test_the_manifest_sees_a_document_not_yet_shown(
     assert manifest["n_rows_not_yet_shown"] == 1
     assert not manifest["is_leak_free"]
     assert not manifest["is_trainable"]
+
+
+# Labels: the order that a log shows is kept where nothing was clicked.
+
+
+def weak_labels(
+    connection: duckdb.DuckDBPyConnection, world: World, *, searches: int, depth: int, jitter: float
+) -> dict[tuple[int, int], tuple[float, float, np.ndarray]]:
+    """Label, ips_ctr and (depth,) impressions by rank of each document shown for a query.
+
+    One search in five goes beyond rank 10.
+    """
+    rng = np.random.default_rng([world.seed, 9])
+    query = rng.choice(world.n_queries, size=searches, p=world.popularity)
+    noise = jitter * rng.normal(size=(searches, world.docs_per_query))
+    shown = np.argsort(noise - world.production_scores[query], axis=1)[:, :depth]
+    clicked = rng.random(shown.shape) < world.click_probability(
+        np.take_along_axis(world.gamma[query], shown, axis=1)
+    )
+    seen = np.ones(shown.shape, dtype=bool)
+    seen[rng.random(searches) > 0.2, 10:] = False
+    ranks = np.tile(np.arange(1, depth + 1), (searches, 1))
+    log_table = pa.table(
+        {
+            "query": np.repeat(query, depth)[seen.ravel()],
+            "doc_id": shown[seen],
+            "rank": ranks[seen],
+            "clicked": clicked[seen].astype(int),
+            "propensity": world.true_propensities(depth)[ranks[seen] - 1],
+        }
+    )
+    connection.register("log_table", log_table)
+    flags = ", ".join(
+        f"false as {name}" for name in ("is_sat_click", "is_last_click", "is_pogo", "is_converted")
+    )
+    connection.execute(
+        f"""
+        create or replace table int_click_weights as select *, {flags} from log_table;
+        create or replace table int_windows as
+        select timestamp '2026-01-01' as window_start, timestamp '2026-02-01' as window_end
+        """
+    )
+    SqlProject().build(connection, "fct_weak_labels")
+    found = {
+        (int(q), int(d)): (label, ips_ctr, np.zeros(depth))
+        for q, d, label, ips_ctr in connection.execute(
+            "select query, doc_id, label, ips_ctr from fct_weak_labels"
+        ).fetchall()
+    }
+    for q, d, rank, n in connection.execute(
+        "select query, doc_id, rank, count(*) from log_table group by all"
+    ).fetchall():
+        found[q, d][2][rank - 1] = n
+    return found
+
+
+@pytest.mark.parametrize(("jitter", "attraction"), [(0.0, 0.3), (0.2, 0.15)])
+def test_no_unclicked_document_stands_above_one_shown_higher(
+    connection: duckdb.DuckDBPyConnection, jitter: float, attraction: float
+) -> None:
+    """Of every rank k, no larger share of the deeper one's impressions at or above k."""
+    world = World(seed=3, n_queries=60, n_users=10, attraction=attraction)
+    found = weak_labels(connection, world, searches=2500, depth=20, jitter=jitter)
+    unclicked = defaultdict(list)
+    for (query, _), (label, ips_ctr, ranks) in found.items():
+        if ips_ctr == 0:
+            unclicked[query].append((label, ranks.sum(), ranks.cumsum() / ranks.sum()))
+    n_pairs = n_rarer = 0
+    for documents in unclicked.values():
+        for one, n_one, above_one in documents:
+            for other, n_other, above_other in documents:
+                deeper = (above_other <= above_one + 1e-9).all()
+                if deeper and not np.allclose(above_one, above_other):
+                    assert other <= one
+                    n_pairs += 1
+                    n_rarer += n_other < n_one / 2
+    assert n_pairs > 500
+    assert n_rarer > 100
+
+
+def ndcg(grades: np.ndarray) -> float:
+    """nDCG@10 of documents in the given order, of all that were shown."""
+    gains = 2.0**grades - 1
+    discounts = 1 / np.log2(np.arange(2, 12))[: len(gains)]
+    return float(gains[:10] @ discounts / (-np.sort(-gains)[:10] @ discounts))
+
+
+@pytest.mark.slow
+def test_labels_order_better_than_the_log(connection: duckdb.DuckDBPyConnection) -> None:
+    """Over eight worlds, by the grades: above the logged order, and not below ips_ctr."""
+    gains = []
+    for seed in range(1, 9):
+        world = World(seed=seed, n_queries=100, n_users=10)
+        found = weak_labels(connection, world, searches=1500, depth=20, jitter=0.0)
+        by_query = defaultdict(list)
+        for (query, document), (label, ips_ctr, ranks) in found.items():
+            rank = ranks @ np.arange(20) / ranks.sum()
+            by_query[query].append((world.grade[query, document], rank, label, ips_ctr))
+        values = []
+        for documents in by_query.values():
+            grade, rank, label, ips_ctr = np.array(documents).T
+            if grade.max() > 0:
+                orders = [np.lexsort((rank, -value)) for value in (-rank, label, ips_ctr)]
+                values.append([ndcg(grade[order]) for order in orders])
+        gains.append(np.mean(values, axis=0))
+    logged, label, ips_ctr = np.transpose(gains)
+    for better, worse in ((label, logged), (label, ips_ctr)):
+        gain = better - worse
+        assert gain.mean() > 3 * gain.std(ddof=1) / len(gain) ** 0.5

@@ -90,16 +90,67 @@ visitor_days as (
 
 ),
 
+{# A search as you type sends one with every key; only what was typed in the end is a search. #}
+typed as (
+
+    select
+        timed.user_id,
+        timed.activity_date,
+        timed.search_id,
+        timed.activity_seconds,
+        searches.normalized_query,
+        lead(searches.normalized_query) over day_order as next_query,
+        lead(timed.activity_seconds) over day_order - timed.activity_seconds as seconds_to_next
+    from timed
+    inner join searches on timed.search_id = searches.search_id
+    where timed.action = 'search'
+    window day_order as (
+        partition by timed.user_id, timed.activity_date
+        order by timed.activity_seconds, timed.search_id
+    )
+
+),
+
+finished as (
+
+    select
+        *,
+        not coalesce(
+            seconds_to_next <= {{ var('bot_typing_seconds') }}
+            and normalized_query <> ''
+            and next_query <> ''
+            and normalized_query <> next_query
+            and (
+                left(next_query, length(normalized_query)) = normalized_query
+                or left(normalized_query, length(next_query)) = next_query
+            ),
+            false
+        ) as is_finished
+    from typed
+
+),
+
+{# A click and what follows on the document, as into the cart, is one thing done; so is a search
+   with its keys and scrolls. #}
 per_minute as (
 
     select
-        user_id,
-        activity_date,
-        date_trunc('minute', activity_at) as activity_minute,
-        count(*) as n_events
+        timed.user_id,
+        timed.activity_date,
+        date_trunc('minute', timed.activity_at) as activity_minute,
+        count(
+            distinct coalesce(timed.search_id, timed.activity_id)
+            || ' ' || coalesce(timed.doc_id, '')
+        ) as n_events
     from timed
-    where has_own_time
-    group by user_id, activity_date, date_trunc('minute', activity_at)
+    left join finished
+        on
+            timed.user_id = finished.user_id
+            and timed.activity_date = finished.activity_date
+            and timed.search_id = finished.search_id
+            and timed.doc_id is null
+    where timed.has_own_time and coalesce(finished.is_finished, true)
+    group by timed.user_id, timed.activity_date, date_trunc('minute', timed.activity_at)
 
 ),
 
@@ -120,11 +171,12 @@ search_gaps as (
         user_id,
         activity_date,
         search_id,
+        normalized_query,
         activity_seconds - lag(activity_seconds) over (
             partition by user_id, activity_date order by activity_seconds, search_id
         ) as gap_seconds
-    from timed
-    where action = 'search' and search_id is not null
+    from finished
+    where is_finished
 
 ),
 
@@ -143,14 +195,13 @@ search_signals as (
         search_gaps.user_id,
         search_gaps.activity_date,
         count(*) as n_searches,
-        count(nullif(searches.normalized_query, '')) as n_text_searches,
-        count(distinct nullif(searches.normalized_query, '')) as n_distinct_queries,
+        count(nullif(search_gaps.normalized_query, '')) as n_text_searches,
+        count(distinct nullif(search_gaps.normalized_query, '')) as n_distinct_queries,
         count(deep_searches.search_id) as n_deep_searches,
         {{ in_order('stddev_samp', 'search_gaps.gap_seconds') }}
         / nullif({{ in_order('avg', 'search_gaps.gap_seconds') }}, 0)
             as gap_variation
     from search_gaps
-    inner join searches on search_gaps.search_id = searches.search_id
     left join deep_searches on search_gaps.search_id = deep_searches.search_id
     group by search_gaps.user_id, search_gaps.activity_date
 

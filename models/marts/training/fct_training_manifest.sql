@@ -58,6 +58,19 @@ evaluation_counts as (
     from evaluation_rows
 ),
 
+outside_counts as (
+    select
+        coalesce(sum(case when impressions.searched_at < windows.window_start then 1 end), 0)
+            as n_clicks_before_training,
+        coalesce(sum(case when impressions.searched_at >= windows.window_end then 1 end), 0)
+            as n_clicks_embargoed,
+        count(*) as n_clicks_before_evaluation
+    from impressions
+    inner join windows
+        on impressions.searched_at < windows.evaluation_start
+    where impressions.clicked = 1
+),
+
 pair_counts as (
     select
         count(*) as n_pairs,
@@ -124,6 +137,7 @@ checked as (
         windows.*,
         window_counts.*,
         evaluation_counts.*,
+        outside_counts.*,
         pair_counts.*,
         group_counts.*,
         shared_searches.n_shared_searches,
@@ -143,6 +157,7 @@ checked as (
     from windows
     cross join window_counts
     cross join evaluation_counts
+    cross join outside_counts
     cross join pair_counts
     cross join group_counts
     cross join shared_searches
@@ -163,12 +178,19 @@ judged as (
                 then
                     'The training window holds ' || cast(n_clicks as string)
                     || ' clicks and {{ var("min_training_clicks") }} are needed'
-                    || ' (var min_training_clicks); collect a longer log.'
+                    || ' (var min_training_clicks); outside it are '
+                    || cast(n_clicks_before_training as string)
+                    || ' before (var training_window_days), '
+                    || cast(n_clicks_embargoed as string) || ' in the embargo and '
+                    || cast(n_evaluation_clicks as string) || ' in the evaluation window'
+                    || ' (var evaluation_window_days); collect a longer log.'
             when n_evaluation_clicks < {{ var('min_evaluation_clicks') }}
                 then
                     'The evaluation window holds ' || cast(n_evaluation_clicks as string)
                     || ' clicks and {{ var("min_evaluation_clicks") }} are needed'
-                    || ' (var min_evaluation_clicks); collect a longer log.'
+                    || ' (var min_evaluation_clicks); before it are '
+                    || cast(n_clicks_before_evaluation as string)
+                    || ' (var evaluation_window_days); collect a longer log.'
             when n_fit_groups = 0 or n_validation_groups = 0
                 then
                     'No search of the training window has both a clicked document and another one'

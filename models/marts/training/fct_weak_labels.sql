@@ -8,64 +8,124 @@ windows as (
     select * from {{ ref('int_windows') }}
 ),
 
+ranks as (
+    select
+        rank,
+        sum(clicked) as n_clicks,
+        {{ exact_sum('propensity') }} as exposure
+    from click_weights
+    group by rank
+),
+
+-- a thin rank is drawn to what was clicked down to it, so that none is certain of 0
+rates as (
+    select
+        rank,
+        {{ shrunk_rate(
+            'n_clicks',
+            'exposure',
+            'sum(n_clicks) over down_to / sum(exposure) over down_to',
+            prior
+        ) }} as click_rate
+    from ranks
+    window down_to as (order by rank rows between unbounded preceding and current row)
+),
+
+-- rankers place the better first, if they place at all: noise must not say otherwise
+priors as (
+    select
+        rank,
+        min(click_rate) over (
+            order by rank rows between unbounded preceding and current row
+        ) as click_rate
+    from rates
+),
+
 -- a ratio of sums: dividing each click by its own propensity and averaging has the same
 -- expectation and more variance
 documents as (
     select
-        query,
-        doc_id,
+        click_weights.query,
+        click_weights.doc_id,
         count(*) as n_impressions,
-        sum(clicked) as n_clicks,
-        {{ exact_sum('propensity') }} as exposure,
-        sum(case when is_sat_click then 1 else 0 end) as n_sat_clicks,
-        sum(case when is_last_click then 1 else 0 end) as n_last_clicks,
-        sum(case when is_pogo then 1 else 0 end) as n_pogo_clicks,
-        sum(case when is_converted then 1 else 0 end) as n_conversions
+        sum(click_weights.clicked) as n_clicks,
+        sum(click_weights.rank) as sum_ranks,
+        {{ exact_sum('click_weights.propensity') }} as exposure,
+        -- by impressions: by propensities, a document shown deeper would lean on its better ranks
+        round({{ exact_sum('priors.click_rate') }} / count(*), 12) as prior_rate,
+        {{ exact_sum('click_weights.propensity * priors.click_rate') }} as expected_clicks,
+        sum(case when click_weights.is_sat_click then 1 else 0 end) as n_sat_clicks,
+        sum(case when click_weights.is_last_click then 1 else 0 end) as n_last_clicks,
+        sum(case when click_weights.is_pogo then 1 else 0 end) as n_pogo_clicks,
+        sum(case when click_weights.is_converted then 1 else 0 end) as n_conversions
     from click_weights
-    group by query, doc_id
+    inner join priors
+        on click_weights.rank = priors.rank
+    group by click_weights.query, click_weights.doc_id
 ),
 
 overall as (
-    select cast(sum(n_clicks) as double) / nullif({{ exact_sum('exposure') }}, 0) as click_rate
+    select cast(sum(n_clicks) as double) / {{ exact_sum('exposure') }} as click_rate
     from documents
 ),
 
+-- how much more or less is clicked for the query than at those ranks elsewhere
 queries as (
     select
         documents.query,
         {{ shrunk_rate(
             'sum(documents.n_clicks)',
-            exact_sum('documents.exposure'),
-            'max(overall.click_rate)',
-            prior
-        ) }} as click_rate
+            exact_sum('documents.expected_clicks'),
+            1,
+            prior ~ ' * max(overall.click_rate)'
+        ) }} as click_ratio
     from documents
     cross join overall
     group by documents.query
+),
+
+-- a document without a click was examined less the deeper it stood, which is no reason to
+-- believe in it more: it counts as examined as any without a click above it
+weighed as (
+    select
+        *,
+        case
+            when n_clicks > 0 then exposure
+            else max(exposure) over (
+                partition by query, n_clicks > 0
+                order by
+                    prior_rate desc, sum_ranks / n_impressions, exposure, doc_id
+                rows between unbounded preceding and current row
+            )
+        end as evidence
+    from documents
 )
 
 select
-    cast(documents.query as string) as query,
-    cast(documents.doc_id as string) as doc_id,
+    cast(weighed.query as string) as query,
+    cast(weighed.doc_id as string) as doc_id,
     cast(windows.window_start as timestamp) as window_start,
     cast(windows.window_end as timestamp) as window_end,
     cast({{ shrunk_rate(
-        'documents.n_clicks', 'documents.exposure', 'queries.click_rate', prior
+        'weighed.n_clicks',
+        'weighed.evidence',
+        'weighed.prior_rate * coalesce(queries.click_ratio, 1)',
+        prior
     ) }} as double) as label,
-    cast(documents.exposure as double) as weight,
+    cast(weighed.exposure as double) as weight,
     cast(
-        '{"clicks": ' || cast(documents.n_clicks as string)
-        || ', "sat_clicks": ' || cast(documents.n_sat_clicks as string)
-        || ', "last_clicks": ' || cast(documents.n_last_clicks as string)
-        || ', "pogo_clicks": ' || cast(documents.n_pogo_clicks as string)
-        || ', "conversions": ' || cast(documents.n_conversions as string) || '}'
+        '{"clicks": ' || cast(weighed.n_clicks as string)
+        || ', "sat_clicks": ' || cast(weighed.n_sat_clicks as string)
+        || ', "last_clicks": ' || cast(weighed.n_last_clicks as string)
+        || ', "pogo_clicks": ' || cast(weighed.n_pogo_clicks as string)
+        || ', "conversions": ' || cast(weighed.n_conversions as string) || '}'
         as string
     ) as votes,
-    cast(cast(documents.n_clicks as double) / documents.n_impressions as double) as naive_ctr,
-    cast(documents.n_clicks / documents.exposure as double) as ips_ctr,
-    cast(documents.n_impressions as bigint) as n_impressions,
-    cast(documents.n_clicks as bigint) as n_clicks
-from documents
+    cast(cast(weighed.n_clicks as double) / weighed.n_impressions as double) as naive_ctr,
+    cast(weighed.n_clicks / weighed.exposure as double) as ips_ctr,
+    cast(weighed.n_impressions as bigint) as n_impressions,
+    cast(weighed.n_clicks as bigint) as n_clicks
+from weighed
 inner join queries
-    on documents.query = queries.query
+    on weighed.query = queries.query
 cross join windows
