@@ -12,6 +12,8 @@
                 metrics varchar, params varchar',
             'registry_events': 'event_id varchar, event_at timestamp, model_version varchar,
                 from_state varchar, to_state varchar, reason varchar, evidence varchar',
+            'behavior_snapshots': 'snapshot_id varchar, model_version varchar, as_of timestamp,
+                path varchar, sha256 varchar, created_at timestamp',
             'deployments': 'deployment_id varchar, champion_version varchar,
                 challenger_version varchar, salt varchar, unit varchar, canary_share double,
                 started_at timestamp, ended_at timestamp, outcome varchar, reason varchar',

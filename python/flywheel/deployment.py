@@ -80,8 +80,10 @@ def build_manifest(
     *,
     champion: str,
     champion_files: Mapping[str, ModelFile] | None,
+    champion_snapshot: str | None,
     running: Deployment | None,
     canary_files: Mapping[str, ModelFile] | None,
+    canary_snapshot: str | None,
     latest: Deployment | None,
     written_at: datetime,
 ) -> dict[str, Any]:
@@ -90,8 +92,10 @@ def build_manifest(
     Args:
         champion: version, or 'logged' for the order the log came in.
         champion_files: its files by role; None for 'logged'.
+        champion_snapshot: name of its behavioural features' snapshot; None for 'logged'.
         running: the canary deployment under way, or None.
         canary_files: files of its challenger.
+        canary_snapshot: name of its challenger's snapshot.
         latest: the deployment that ended last; names the manifest when none is running.
         written_at: naive UTC time of the change.
     """
@@ -102,6 +106,7 @@ def build_manifest(
         canary = {
             "model_version": running.challenger_version,
             "share": running.canary_share,
+            "snapshot": canary_snapshot,
             "files": _files(canary_files),
         }
     return {
@@ -110,7 +115,11 @@ def build_manifest(
         "salt": named.salt if named else salt_for(NO_DEPLOYMENT),
         "unit": named.unit if named else UNIT,
         "written_at": written_at.replace(tzinfo=None).isoformat() + "Z",
-        "champion": {"model_version": champion, "files": _files(champion_files)},
+        "champion": {
+            "model_version": champion,
+            "snapshot": champion_snapshot,
+            "files": _files(champion_files),
+        },
         "canary": canary,
     }
 

@@ -53,7 +53,7 @@ class Turn:
             canary needs more users before anything else may start).
         reason: in words.
         verdict: on the canary that was running, if any.
-        challenger_version: the model trained, if any.
+        challenger_version: the model that goes to users, or the one that was only trained.
         champion_version: the champion at the end.
         offline: the row of fct_offline_verdicts, if a model was evaluated.
     """
@@ -183,6 +183,23 @@ def judge(
     return Verdict(running.deployment_id, decision, reason, running.challenger_version)
 
 
+def refresh(settings: Settings, terminal: Terminal, *, at: datetime | None = None) -> None:
+    """Let the models that users see know what the log knows by now.
+
+    What users did is news whether or not a new model comes of it.
+    """
+    if registry.champion(settings) == registry.LOGGED_ORDER and not registry.current_deployment(
+        settings
+    ):
+        return
+    with terminal.step("Refresh") as step:
+        taken = registry.refresh_snapshots(settings, at=at)
+        step.result = (
+            ", ".join(f"{s.model_version} knows the log to {s.as_of:%Y-%m-%d}" for s in taken)
+            or "behavioural features are the newest"
+        )
+
+
 def turn(
     settings: Settings,
     given: Mapping[str, Any],
@@ -217,6 +234,7 @@ def turn(
     if gates:
         validate(settings, terminal)
     verdict = judge(settings, given, terminal, at=at)
+    refresh(settings, terminal, at=at)
     if verdict is not None and verdict.decision == "continue":
         reason = f"canary {verdict.challenger_version} needs more users: {verdict.reason}"
         return Turn("waiting", reason, verdict, None, registry.champion(settings), None)
@@ -257,15 +275,20 @@ def _train_and_deploy(
         return Turn("kept", reason, verdict, version, champion, offline)
 
     share = float(variables.value(settings, given, "canary_share"))
+    refitted = refit(settings, terminal, version, at=at)
     deployment = registry.start_canary(
         settings,
-        version,
+        refitted,
         share,
         at=at,
-        reason=f"{offline['verdict']} offline against {champion}: {offline['reason']}",
+        reason=(
+            f"a refit of {version}, which is {offline['verdict']} against {champion}: "
+            f"{offline['reason']}"
+        ),
         evidence=_plain(offline),
+        retires=version,
     )
-    reason = _deployed_sentence(version, share, deployment.deployment_id)
+    reason = _deployed_sentence(refitted, share, deployment.deployment_id)
     _record(
         settings,
         at,
@@ -276,7 +299,7 @@ def _train_and_deploy(
         "deployed",
         reason,
     )
-    return Turn("deployed", reason, verdict, version, champion, offline)
+    return Turn("deployed", reason, verdict, refitted, champion, offline)
 
 
 def train(
@@ -298,7 +321,10 @@ def train(
     with terminal.step("Train") as step:
         model = fit(settings, seed=seed, on_progress=step.tick)
         for left in registry.state(settings).versions.values():
-            if left.state == registry.CHALLENGER and left.version != model.version:
+            if left.state == registry.CHALLENGER and model.version not in (
+                left.version,
+                left.refit_of,
+            ):
                 registry.retire(settings, left.version, at=at, reason="never judged, superseded")
         registered = registry.register(settings, model, at=at)
         if registered.state != registry.CHALLENGER:
@@ -307,8 +333,27 @@ def train(
                 f"{registered.state}."
             )
         step.result = (
-            f"{model.version}, {model.best_round} trees, {len(model.feature_names)} features"
+            f"{model.version}, {model.best_round} trees of {model.metrics['num_leaves']} leaves, "
+            f"{len(model.feature_names)} features"
         )
+    return model.version
+
+
+def refit(
+    settings: Settings, terminal: Terminal, version: str, *, at: datetime | None = None
+) -> str:
+    """Fit a judged model's recipe again on the whole log and register it as a model of its own.
+
+    Returns:
+        The new model's version.
+    """
+    from flywheel.ranker.training import refit as fit_again
+
+    with terminal.step("Refit") as step:
+        judged = registry.state(settings).version(version)
+        model = fit_again(settings, judged, on_progress=step.tick)
+        registry.register(settings, model, at=at, reason=f"refit of {version} up to the present")
+        step.result = f"{model.version}, {version} up to the end of the log"
     return model.version
 
 
@@ -424,17 +469,30 @@ def _record_interrupted(settings: Settings) -> int:
                     arg_max(evaluation_id, (requested_at, evaluation_id)) as evaluation_id
                 from flywheel_state.evaluations
                 group by model_version, champion_version
+            ),
+            -- what was evaluated is the judged model, what was deployed its refit
+            judged as (
+                select
+                    deployments.*,
+                    coalesce(
+                        json_extract_string(model_versions.params, '$.refit_of'),
+                        deployments.challenger_version
+                    ) as judged_version
+                from flywheel_state.deployments as deployments
+                left join flywheel_state.model_versions as model_versions
+                    on deployments.challenger_version = model_versions.model_version
             )
             select
                 deployments.started_at,
+                deployments.judged_version,
                 deployments.challenger_version,
                 deployments.champion_version,
                 newest_evaluations.evaluation_id,
                 deployments.deployment_id,
                 deployments.canary_share
-            from flywheel_state.deployments as deployments
+            from judged as deployments
             left join newest_evaluations
-                on deployments.challenger_version = newest_evaluations.model_version
+                on deployments.judged_version = newest_evaluations.model_version
                 and deployments.champion_version = newest_evaluations.champion_version
             where deployments.deployment_id not in (
                 select deployment_id from flywheel_state.iterations where deployment_id is not null
@@ -443,11 +501,9 @@ def _record_interrupted(settings: Settings) -> int:
             order by deployments.deployment_id
             """
         ).fetchall()
-    for at, challenger, champion, evaluation_id, deployment_id, share in untold:
-        reason = _deployed_sentence(challenger, share, deployment_id)
-        _record(
-            settings, at, challenger, champion, evaluation_id, deployment_id, "deployed", reason
-        )
+    for at, judged, deployed, champion, evaluation_id, deployment_id, share in untold:
+        reason = _deployed_sentence(deployed, share, deployment_id)
+        _record(settings, at, judged, champion, evaluation_id, deployment_id, "deployed", reason)
     return len(untold)
 
 

@@ -25,12 +25,14 @@ from flywheel.deployment import LOGGED_ORDER, Deployment, ModelFile, utc_now
 from flywheel.errors import FlywheelError
 from flywheel.files import (
     TEMPORARY_PREFIX,
+    atomic_path,
     sha256_bytes,
     sha256_file,
     sync_file,
     sync_folder,
     write_atomic,
 )
+from flywheel.ranker.features import FeatureList, export_snapshot, snapshot_moment
 from flywheel.settings import Settings
 from flywheel.warehouse import connect
 
@@ -57,11 +59,16 @@ ALLOWED_MOVES: frozenset[tuple[str | None, str]] = frozenset(
         (CHAMPION, RETIRED),
         (CHAMPION, ROLLED_BACK),
         (RETIRED, CHAMPION),
+        # fresher behavioural features
+        (CANARY, CANARY),
+        (CHAMPION, CHAMPION),
     }
 )
 
 PENDING = "PENDING"
-_STATE_TABLES = ("model_versions", "registry_events", "deployments")
+BEHAVIOR = "behavior"
+_SNAPSHOT_NAME = "behavior-{}.parquet"
+_STATE_TABLES = ("model_versions", "registry_events", "deployments", "behavior_snapshots")
 
 
 class Registrable(Protocol):
@@ -89,8 +96,27 @@ class Registrable(Protocol):
 
 
 @dataclass(frozen=True)
+class Snapshot:
+    """Behavioural features that a model is, or was, served with.
+
+    Attributes:
+        snapshot_id: sorts in order of creation.
+        model_version: the model whose features it holds.
+        as_of: naive UTC end of what it knows; None where the warehouse has no windows.
+        file: in the model's folder.
+        created_at: naive UTC.
+    """
+
+    snapshot_id: str
+    model_version: str
+    as_of: datetime | None
+    file: ModelFile
+    created_at: datetime
+
+
+@dataclass(frozen=True)
 class ModelVersion:
-    """A registered model: its row, and the state its events leave it in."""
+    """A registered model: its row, the state its events leave it in, its newest snapshot."""
 
     version: str
     state: str
@@ -104,6 +130,12 @@ class ModelVersion:
     metrics: dict[str, Any]
     params: dict[str, Any]
     files: dict[str, ModelFile]
+    snapshot: Snapshot | None = None
+
+    @property
+    def refit_of(self) -> str | None:
+        """The judged model whose recipe was fitted again on the whole log; None for others."""
+        return self.params.get("refit_of")
 
 
 @dataclass(frozen=True)
@@ -141,6 +173,7 @@ class RegistryState:
     versions: dict[str, ModelVersion] = field(default_factory=dict)
     events: tuple[Event, ...] = ()
     deployments: tuple[Deployment, ...] = ()
+    snapshots: tuple[Snapshot, ...] = ()
 
     @property
     def champions(self) -> tuple[str, ...]:
@@ -197,12 +230,15 @@ class RegistryState:
         running = self.running
         if written_at is None:
             written_at = self.events[-1].event_at if self.events else utc_now()
-        champion = self.champion
+        champion = None if self.champion == LOGGED_ORDER else self.version(self.champion)
+        canary = self.version(running.challenger_version) if running else None
         return deployment.build_manifest(
-            champion=champion,
-            champion_files=None if champion == LOGGED_ORDER else self.version(champion).files,
+            champion=self.champion,
+            champion_files=champion.files if champion else None,
+            champion_snapshot=_snapshot_id(champion),
             running=running,
-            canary_files=self.version(running.challenger_version).files if running else None,
+            canary_files=canary.files if canary else None,
+            canary_snapshot=_snapshot_id(canary),
             latest=self.deployments[-1] if self.deployments else None,
             written_at=written_at,
         )
@@ -244,6 +280,8 @@ def register(
             shutil.rmtree(staged.folder, ignore_errors=True)
         with _transaction(connection):
             _insert_version(connection, model, files, _moment(at))
+            if BEHAVIOR in files:
+                _insert_snapshot(connection, state, model.version, files[BEHAVIOR], at)
             _move(connection, model.version, CHALLENGER, at=at, reason=reason, evidence={})
         (folder / PENDING).unlink(missing_ok=True)
         sync_folder(folder)
@@ -260,6 +298,7 @@ def start_canary(
     at: datetime | None = None,
     reason: str = "canary started",
     evidence: Mapping[str, Any] | None = None,
+    retires: str | None = None,
 ) -> Deployment:
     """Show a challenger to a share of the users.
 
@@ -270,6 +309,7 @@ def start_canary(
         at: start of the deployment, naive UTC; default: now.
         reason: goes into the event.
         evidence: numbers behind the decision, kept as JSON.
+        retires: the judged model that `version` is a refit of; it makes room in the same step.
 
     Raises:
         FlywheelError: a canary is running already, the version is unknown or in another state,
@@ -310,6 +350,15 @@ def start_canary(
                 reason=reason,
                 evidence={**details, **(evidence or {})},
             )
+            if retires is not None:
+                _move(
+                    connection,
+                    retires,
+                    RETIRED,
+                    at=at,
+                    reason=f"deployed as {version}, refitted up to the end of the log",
+                    evidence=details,
+                )
             _insert_deployment(connection, started)
         _publish_manifest(settings, read_state(connection))
         return started
@@ -565,6 +614,67 @@ def retire(
         return state.version(version)
 
 
+def refresh_snapshots(settings: Settings, *, at: datetime | None = None) -> tuple[Snapshot, ...]:
+    """Give every model that users see the newest behavioural features.
+
+    Champion and canary alike, so that a canary compares two models and not two days. The files
+    before stay where they are: the manifests that named them are kept too.
+
+    Args:
+        settings: names the warehouse and the home folder.
+        at: naive UTC; default: now.
+
+    Returns:
+        The new snapshots; none for a model whose features have not changed, or where the
+        warehouse knows less than the snapshot in force (var as_of).
+
+    Raises:
+        FlywheelError: the warehouse lacks a feature of a model.
+    """
+    with _change(settings) as connection:
+        taken = [
+            snapshot
+            for model in read_state(connection).versions.values()
+            if model.state in (CHAMPION, CANARY)
+            if (snapshot := _refresh(settings, connection, model, at)) is not None
+        ]
+        if taken:
+            _publish_manifest(settings, read_state(connection))
+        return tuple(taken)
+
+
+def _refresh(
+    settings: Settings,
+    connection: duckdb.DuckDBPyConnection,
+    model: ModelVersion,
+    at: datetime | None,
+) -> Snapshot | None:
+    as_of = snapshot_moment(connection)
+    in_force = model.snapshot
+    if as_of is None or (in_force and in_force.as_of and as_of < in_force.as_of):
+        return None
+    state = read_state(connection)
+    folder = settings.models / model.version
+    path = folder / _SNAPSHOT_NAME.format(_next_snapshot_id(state))
+    with atomic_path(path) as temporary:
+        export_snapshot(connection, FeatureList(model.features), temporary)
+    file = ModelFile(path.relative_to(settings.home).as_posix(), sha256_file(path))
+    if file.sha256 == model.files[BEHAVIOR].sha256:
+        path.unlink()
+        return None
+    with _transaction(connection):
+        snapshot = _insert_snapshot(connection, state, model.version, file, at)
+        _move(
+            connection,
+            model.version,
+            model.state,
+            at=at,
+            reason=f"behavioural features as of {as_of:%Y-%m-%d %H:%M}",
+            evidence={"snapshot_id": snapshot.snapshot_id, "sha256": file.sha256},
+        )
+    return snapshot
+
+
 def request_evaluation(
     settings: Settings,
     version: str,
@@ -732,6 +842,14 @@ def read_state(connection: duckdb.DuckDBPyConnection) -> RegistryState:
         ).fetchall()
     )
     states = {event.model_version: event.to_state for event in events}
+    snapshots = tuple(
+        Snapshot(*row[:3], ModelFile(*row[3:5]), row[5])
+        for row in connection.execute(
+            "select snapshot_id, model_version, as_of, path, sha256, created_at "
+            "from flywheel_state.behavior_snapshots order by snapshot_id"
+        ).fetchall()
+    )
+    newest = {snapshot.model_version: snapshot for snapshot in snapshots}
     versions: dict[str, ModelVersion] = {}
     for row in connection.execute(
         "select model_version, registered_at, window_start, window_end, fingerprint, "
@@ -739,6 +857,10 @@ def read_state(connection: duckdb.DuckDBPyConnection) -> RegistryState:
         "from flywheel_state.model_versions"
     ).fetchall():
         params = json.loads(row[9] or "{}")
+        files = {role: ModelFile(**file) for role, file in params.get("files", {}).items()}
+        snapshot = newest.get(row[0])
+        if snapshot is not None:
+            files[BEHAVIOR] = snapshot.file
         versions[row[0]] = ModelVersion(
             version=row[0],
             state=states.get(row[0], UNREGISTERED),
@@ -751,7 +873,8 @@ def read_state(connection: duckdb.DuckDBPyConnection) -> RegistryState:
             features=tuple(json.loads(row[7] or "[]")),
             metrics=json.loads(row[8] or "{}"),
             params=params,
-            files={role: ModelFile(**file) for role, file in params.get("files", {}).items()},
+            files=files,
+            snapshot=snapshot,
         )
     deployments = tuple(
         Deployment(*row)
@@ -768,6 +891,7 @@ def read_state(connection: duckdb.DuckDBPyConnection) -> RegistryState:
         versions={name: versions[name] for name in names},
         events=events,
         deployments=deployments,
+        snapshots=snapshots,
     )
 
 
@@ -922,6 +1046,43 @@ def _insert_version(
     )
 
 
+def _insert_snapshot(
+    connection: duckdb.DuckDBPyConnection,
+    registry: RegistryState,
+    version: str,
+    file: ModelFile,
+    at: datetime | None,
+) -> Snapshot:
+    snapshot = Snapshot(
+        snapshot_id=_next_snapshot_id(registry),
+        model_version=version,
+        as_of=snapshot_moment(connection),
+        file=file,
+        created_at=_moment(at),
+    )
+    connection.execute(
+        "insert into flywheel_state.behavior_snapshots (snapshot_id, model_version, as_of, path, "
+        "sha256, created_at) values (?, ?, ?, ?, ?, ?)",
+        [
+            snapshot.snapshot_id,
+            version,
+            snapshot.as_of,
+            file.path,
+            file.sha256,
+            snapshot.created_at,
+        ],
+    )
+    return snapshot
+
+
+def _next_snapshot_id(registry: RegistryState) -> str:
+    return f"s{len(registry.snapshots) + 1:06d}"
+
+
+def _snapshot_id(model: ModelVersion | None) -> str | None:
+    return model.snapshot.snapshot_id if model and model.snapshot else None
+
+
 def _stage_files(
     settings: Settings, connection: duckdb.DuckDBPyConnection, model: Registrable
 ) -> _Staged:
@@ -997,6 +1158,7 @@ def _remove_leftovers(settings: Settings, registry: RegistryState) -> tuple[list
         mark = path / PENDING
         if path.name in registry.versions:
             mark.unlink(missing_ok=True)
+            removed += _remove_untold_snapshots(settings, path, registry)
         elif _is_pending_here(settings, path) or (
             path.name.startswith(TEMPORARY_PREFIX) and not mark.exists()
         ):
@@ -1005,6 +1167,22 @@ def _remove_leftovers(settings: Settings, registry: RegistryState) -> tuple[list
         elif not path.name.startswith(TEMPORARY_PREFIX):
             unregistered.append(str(path.relative_to(settings.home)))
     return removed, unregistered
+
+
+def _remove_untold_snapshots(
+    settings: Settings, folder: Path, registry: RegistryState
+) -> list[str]:
+    """Remove a model's snapshots that no row names: a refresh was killed before its commit."""
+    told = {snapshot.file.path for snapshot in registry.snapshots}
+    untold = [
+        path
+        for pattern in (_SNAPSHOT_NAME.format("s*"), f"{TEMPORARY_PREFIX}*")
+        for path in sorted(folder.glob(pattern))
+        if path.relative_to(settings.home).as_posix() not in told
+    ]
+    for path in untold:
+        path.unlink(missing_ok=True)
+    return [str(path.relative_to(settings.home)) for path in untold]
 
 
 def _missing_tables(connection: duckdb.DuckDBPyConnection) -> list[str]:

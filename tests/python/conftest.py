@@ -162,9 +162,19 @@ class Turned:
 
     @property
     def version(self) -> str:
-        """The model of that turn."""
-        ((version,),) = self.flywheel.rows("select model_version from dim_model_versions")
-        return version
+        """The model that goes to users."""
+        return self._versions()[0]
+
+    @property
+    def judged(self) -> str:
+        """The model that passed the gate, of which the other is a refit."""
+        return self._versions()[1]
+
+    def _versions(self) -> tuple[str, str]:
+        (versions,) = self.flywheel.rows(
+            "select model_version, refit_of from dim_model_versions where refit_of is not null"
+        )
+        return versions
 
 
 @pytest.fixture(scope="session")

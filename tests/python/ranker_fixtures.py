@@ -112,6 +112,14 @@ def write_training_set(
             f"row_number() over (order by {key}) as row_order from rows_made"
         )
         connection.execute(
+            "create or replace table main_intermediate.int_refit_rows as "
+            "select * replace ('refit' as split) from main_intermediate.int_training_rows"
+        )
+        connection.execute(
+            "create or replace table main_intermediate.int_windows as "
+            "select timestamp '2026-02-20 12:00:00' as evaluation_end"
+        )
+        connection.execute(
             "create or replace table main_intermediate.int_evaluation_rows as "
             "select 's-' || group_id as search_id, query, doc_id, f_a, \"f_price (EUR)\", "
             "bhv_click_rate from rows_made"

@@ -121,15 +121,15 @@ def test_six_columns_are_enough_for_a_turn(flat: Turned) -> None:
     shown = pq.read_table(flat.log)
     assert counts["fct_searches"] == len(set(shown["search_id"].to_pylist()))
     steps = [line.split()[0] for line in flat.run.output.splitlines() if line]
-    assert steps[:7] == [
-        "Check", "Build", "Propensities:", "Train", "Evaluate", "Record", "Report",
+    assert steps[:8] == [
+        "Check", "Build", "Propensities:", "Train", "Evaluate", "Refit", "Record", "Report",
     ]  # fmt: skip
 
 
 def test_the_first_model_is_compared_with_the_logged_order(flat: Turned) -> None:
     gate = flat.flywheel.records(
         "select * from fct_offline_evaluations where is_gate_metric and model_version = ?",
-        flat.version,
+        flat.judged,
     )
     assert len(gate) == 1
     assert gate[0]["champion_version"] == "logged"
@@ -138,7 +138,7 @@ def test_the_first_model_is_compared_with_the_logged_order(flat: Turned) -> None
     turns = flat.flywheel.records("select * from fct_flywheel_iterations")
     assert len(turns) == 1
     assert turns[0]["iteration"] == 1
-    assert turns[0]["challenger_version"] == flat.version
+    assert turns[0]["challenger_version"] == flat.judged
     assert turns[0]["champion_version"] == "logged"
     (verdict,) = flat.flywheel.records("select * from fct_offline_verdicts")
     assert verdict["seen_delta"] == gate[0]["delta"]
@@ -153,7 +153,7 @@ def test_the_first_model_is_compared_with_the_logged_order(flat: Turned) -> None
 def test_the_manifest_names_files_that_are_there(flat: Turned) -> None:
     """The log is made so that a model wins; then the manifest must be servable."""
     manifest = json.loads((flat.flywheel.home / "deployment.json").read_text())
-    assert manifest["champion"] == {"model_version": "logged", "files": None}
+    assert manifest["champion"] == {"model_version": "logged", "snapshot": None, "files": None}
     assert manifest["canary"]["model_version"] == flat.version
     assert manifest["canary"]["share"] == 0.05
     for file in manifest["canary"]["files"].values():
@@ -252,7 +252,7 @@ def test_status_says_it_to_people_and_to_scripts(flat: Turned) -> None:
     assert done.output == done.stdout
     assert found["champion"] == "logged"
     assert found["canary"]["model_version"] == flat.version
-    assert [m["model_version"] for m in found["models"]] == [flat.version]
+    assert [m["model_version"] for m in found["models"]] == [flat.judged, flat.version]
     assert [t["status"] for t in found["turns"]] == ["deployed"]
 
 
@@ -262,7 +262,11 @@ def test_a_roll_back_restores_exactly_what_was_served(copied: Turned) -> None:
     first = arms(flywheel)[1]
 
     assert f"{copied.version} is the champion" in ok(flywheel, "promote").output
-    served = {"model_version": copied.version, "files": first["files"]}
+    served = {
+        "model_version": copied.version,
+        "snapshot": first["snapshot"],
+        "files": first["files"],
+    }
     assert arms(flywheel) == (served, None)
     assert "No canary is running" in refused(flywheel, "promote")
     assert "No canary is running" in refused(flywheel, "canary")
@@ -283,7 +287,9 @@ def test_a_roll_back_restores_exactly_what_was_served(copied: Turned) -> None:
             "from flywheel_state.registry_events group by 1"
         )
     )
-    assert states == {copied.version: "rolled_back", second: "rolled_back"}
+    assert states == {
+        copied.judged: "retired", copied.version: "rolled_back", second: "rolled_back",
+    }  # fmt: skip
 
 
 def test_a_canary_is_judged_on_the_log_remembered(ubi: Turned, tmp_path: Path) -> None:
@@ -305,7 +311,7 @@ def test_a_canary_is_judged_on_the_log_remembered(ubi: Turned, tmp_path: Path) -
         assert abs(looks[-1]["n_canary_users"] / users - share) < 4 * (0.25 / users) ** 0.5
         final = [look for look in looks if look["decision"] != "continue"] or looks[-1:]
         assert f"{ubi.version}: {final[0]['decision']} - {final[0]['reason']}" in judged
-        state = flywheel.rows("select state from dim_model_versions")
+        state = flywheel.rows("select state from dim_model_versions where refit_of is not null")
         expected = {
             "promote": "champion",
             "roll_back": "rolled_back",
@@ -437,7 +443,10 @@ def test_a_damaged_model_is_not_promoted_but_can_be_got_rid_of(copied: Turned) -
     model.write_bytes(model.read_bytes()[:-1])
     assert "damaged" in refused(copied.flywheel, "promote")
     ok(copied.flywheel, "rollback")
-    assert arms(copied.flywheel) == ({"model_version": "logged", "files": None}, None)
+    assert arms(copied.flywheel) == (
+        {"model_version": "logged", "snapshot": None, "files": None},
+        None,
+    )
 
 
 def test_unreadable_vars_are_said(flywheel: Flywheel) -> None:

@@ -44,7 +44,7 @@ def test_before_any_model_the_logged_order_serves(settings: Settings):
         "deployment_id": "d000000",
         "salt": deployment.salt_for("d000000"),
         "unit": "user_id",
-        "champion": {"model_version": "logged", "files": None},
+        "champion": {"model_version": "logged", "snapshot": None, "files": None},
         "canary": None,
     }
 
@@ -59,16 +59,21 @@ def test_the_form_during_and_after_a_canary(settings: Settings):
         "salt": started.salt,
         "unit": "user_id",
         "written_at": "2026-03-01T13:00:00Z",
-        "champion": {"model_version": "logged", "files": None},
+        "champion": {"model_version": "logged", "snapshot": None, "files": None},
         "canary": {
             "model_version": "v1",
             "share": 0.05,
+            "snapshot": "s000001",
             "files": expected_files(settings, "v1"),
         },
     }
     registry.promote(settings, at=NOW + timedelta(hours=2))
     after = manifest(settings)
-    assert after["champion"] == {"model_version": "v1", "files": expected_files(settings, "v1")}
+    assert after["champion"] == {
+        "model_version": "v1",
+        "snapshot": "s000001",
+        "files": expected_files(settings, "v1"),
+    }
     assert after["canary"] is None
     assert (after["deployment_id"], after["salt"]) == ("d000001-v1", started.salt)
 

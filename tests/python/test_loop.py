@@ -80,7 +80,16 @@ def test_debiasing_beats_raw_clicks_and_both_beat_production(loops: Loops) -> No
 
 def test_the_turn_says_what_the_tables_say(loops: Loops) -> None:
     (row,) = loops.flywheel.records("select * from fct_flywheel_iterations")
-    assert row["challenger_version"] == loops.turn.challenger_version
+    # The judged model is in the row, its refit with the users.
+    (refit,) = loops.flywheel.records("select * from dim_model_versions where refit_of is not null")
+    assert refit["model_version"] == loops.turn.challenger_version
+    assert refit["refit_of"] == row["challenger_version"]
+    assert refit["state"] == "canary"
+    (judged,) = loops.flywheel.records(
+        f"select * from dim_model_versions where model_version = '{row['challenger_version']}'"
+    )
+    assert judged["state"] == "retired"
+    assert judged["window_end"] < refit["window_end"]
     assert row["decision"] == loops.turn.status
     assert row["reason"] == loops.turn.reason
     assert row["offline_delta"] == loops.turn.offline["relative_delta"]

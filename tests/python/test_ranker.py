@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import lightgbm as lgb
@@ -14,6 +15,7 @@ import pytest
 
 from flywheel import registry
 from flywheel.errors import FlywheelError
+from flywheel.files import sha256_file
 from flywheel.ranker import scoring, training
 from flywheel.ranker.features import NORMALIZED_QUERY, FeatureList
 from flywheel.ranker.scoring import score_evaluation_rows, score_file
@@ -253,11 +255,17 @@ def test_training_learns_the_known_order(settings: Settings):
     assert oracle > chance + 0.3
     assert model.metrics["validation_ndcg_at_10"] > oracle - 0.1
     assert (
-        seen[0][:2] == (1, 60)
-        and seen[-1][0] <= 60
+        seen[0][:2] == (1, 180)
+        and 60 < seen[-1][0] <= 180
+        and [done for done, *_ in seen] == sorted(done for done, *_ in seen)
         and seen[0][2].startswith("validation nDCG@10 0.")
     )
     assert model.best_round <= len(seen)
+    grid = model.metrics["grid"]
+    assert [candidate["num_leaves"] for candidate in grid] == [4, 7, 15]
+    chosen = next(c for c in grid if c["num_leaves"] == model.metrics["num_leaves"])
+    assert chosen["validation_ndcg_at_10"] == model.metrics["validation_ndcg_at_10"]
+    assert chosen["rounds"] == model.best_round
     booster = lgb.Booster(model_str=model.text)
     grid = np.array([[1.0, 1.0, np.nan], [1.8, 0.2, np.nan], [0.2, 1.8, np.nan]])
     middle, best, worst = booster.predict(grid)
@@ -309,9 +317,10 @@ def test_another_seed_parameter_or_row_gives_another_name(settings: Settings):
 
 def test_stored_order_hardly_matters(settings: Settings, tmp_path: Path):
     """Ties before the first tree are broken by stored order; the result must not hang on it."""
-    one = train(settings, parameters=QUICK)
+    parameters = replace(QUICK, grid_leaves=(15,))
+    one = train(settings, parameters=parameters)
     write_training_set(settings, order="other_hash")
-    other = train(settings, parameters=QUICK)
+    other = train(settings, parameters=parameters)
     assert one.text != other.text
     gap = one.metrics["validation_ndcg_at_10"] - other.metrics["validation_ndcg_at_10"]
     assert abs(gap) < 0.02
@@ -386,6 +395,91 @@ def test_a_feature_without_a_value_is_not_asked_for(settings: Settings):
     assert train(settings, parameters=QUICK).feature_names == ("f_a", f"f_{PRICE}")
 
 
+def test_the_best_of_the_grid_is_the_smallest_of_the_best():
+    fits = [
+        training.Fit(None, leaves, 9, metric, 0.3)
+        for leaves, metric in ((31, 0.7), (15, 0.7), (7, 0.6), (63, 0.65))
+    ]
+    assert training.best_of(fits).num_leaves == 15
+    assert training.best_of([training.Fit(None, 15, 9, None, None)]).num_leaves == 15
+
+
+def test_each_candidate_is_the_model_of_its_leaves_alone(settings: Settings):
+    model = train(settings, parameters=QUICK)
+    for candidate in model.metrics["grid"]:
+        alone = train(settings, parameters=replace(QUICK, grid_leaves=(candidate["num_leaves"],)))
+        assert alone.metrics["grid"] == [candidate]
+        if candidate["num_leaves"] == model.metrics["num_leaves"]:
+            assert alone.text == model.text
+
+
+def test_the_metric_on_queries_the_fit_has_never_seen(settings: Settings):
+    """All queries of the fixture are their split's own; take half of them away from it."""
+    assert train(settings, parameters=QUICK).metrics["n_validation_groups_of_new_queries"] == 30
+    execute(
+        settings,
+        f"update {ROWS} set query = 'query 1' where split = 'validation' and group_id < 'g0060'",
+    )
+    model = train(settings, parameters=QUICK)
+    assert model.metrics["n_validation_groups_of_new_queries"] == 15
+    with connect(settings) as connection:
+        rows, _ = training.read_groups(connection, "validation", model.features)
+        groups = connection.execute(
+            f"select group_id from {ROWS} where split = 'validation' order by row_order"
+        ).fetchall()
+    scores = lgb.Booster(model_str=model.text).predict(rows.matrix)
+    of_new = np.array([name >= "g0060" for (name,) in groups])
+    weighted, total = 0.0, 0.0
+    for start, size in zip(rows.starts, rows.sizes, strict=True):
+        if of_new[start]:
+            part = slice(start, start + size)
+            one = GroupedRows(
+                rows.matrix[part], rows.labels[part], rows.weights[part], np.array([size])
+            )
+            weighted += rows.weights[start] * neutral_ndcg(scores[part], one)
+            total += rows.weights[start]
+    found = model.metrics["validation_ndcg_at_10_of_new_queries"]
+    assert found == pytest.approx(weighted / total)
+    assert found != pytest.approx(model.metrics["validation_ndcg_at_10"], abs=1e-6)
+    execute(settings, f"update {ROWS} set query = 'query 1'")
+    assert train(settings, parameters=QUICK).metrics["validation_ndcg_at_10_of_new_queries"] is None
+
+
+def test_a_refit_is_the_judged_recipe_on_all_rows(registered):
+    settings, version = registered
+    judged = registry.state(settings).version(version)
+    model = training.refit(settings, judged)
+    assert training.refit(settings, judged).text == model.text
+    assert model.version.startswith("v20260220-")
+    assert model.parameters["refit_of"] == version
+    assert model.feature_names == judged.features
+    assert model.metrics["n_fit_groups"] == 120
+    rounds = round(judged.metrics["rounds"] * 120 / 90)  # of all groups, of those fitted on
+    assert model.best_round == rounds > judged.metrics["rounds"]
+    with connect(settings) as connection:
+        rows, _ = training.read_groups(connection, "refit", model.features, training.REFIT_TABLE)
+    recipe = replace(
+        QUICK,
+        num_leaves=judged.metrics["num_leaves"],
+        rounds_without_validation=rounds,
+    )
+    expected = fit_booster(rows, None, model.features, recipe, 0).booster
+    assert model.text == training.portable_text(expected, rounds)
+    assert model.text != (settings.home / judged.artifact_path).read_text()
+
+    registry.register(settings, model, at=NOW)
+    registry.start_canary(settings, model.version, 0.5, at=NOW, retires=version)
+    states = {name: known.state for name, known in registry.state(settings).versions.items()}
+    assert states == {version: registry.RETIRED, model.version: registry.CANARY}
+    assert registry.state(settings).version(model.version).refit_of == version
+    reason = registry.state(settings).events[-1].reason
+    assert reason == f"deployed as {model.version}, refitted up to the end of the log"
+
+    execute(settings, "update fct_training_manifest set fingerprint = 'another'")
+    with pytest.raises(FlywheelError, match="train again"):
+        training.refit(settings, judged)
+
+
 def test_few_validation_groups_mean_no_early_stopping(settings: Settings):
     parameters = TrainingParameters(
         min_validation_groups=1000, rounds_without_validation=7, min_data_in_leaf=5
@@ -411,6 +505,96 @@ def test_snapshot_without_a_trained_feature_is_refused(settings: Settings):
     )
     with pytest.raises(FlywheelError, match="lacks bhv_click_rate"):
         registry.register(settings, model)
+
+
+# --- snapshots ---------------------------------------------------------------------------------
+
+
+def more_is_known(settings: Settings, days: int = 1) -> None:
+    """The log goes on: another rate for one pair, and a later end."""
+    execute(
+        settings,
+        "update main_intermediate.int_serving_behavior set bhv_click_rate = bhv_click_rate / 2 "
+        "where query = 'query 1'; update main_intermediate.int_windows "
+        f"set evaluation_end = evaluation_end + interval '{days}' day",
+    )
+
+
+def served_rates(settings: Settings, arm: str) -> dict:
+    served = load_deployment(settings.deployment_manifest).arms[arm].ranker.behavior
+    keys = zip(served["query"].to_pylist(), served["doc_id"].to_pylist(), strict=True)
+    return dict(zip(keys, served["bhv_click_rate"].to_pylist(), strict=True))
+
+
+def test_users_get_what_the_log_knows_by_now(registered):
+    settings, version = registered
+    registry.start_canary(settings, version, 0.5, at=NOW)
+    before = served_rates(settings, "canary")
+    assert registry.refresh_snapshots(settings, at=NOW) == ()  # nothing is new
+    more_is_known(settings)
+    (taken,) = registry.refresh_snapshots(settings, at=NOW)
+    assert (taken.snapshot_id, taken.model_version) == ("s000002", version)
+    assert str(taken.as_of) == "2026-02-21 12:00:00"
+    after = served_rates(settings, "canary")
+    changed = {key for key in before if before[key] != after[key]}
+    assert changed == {key for key in before if key[0] == "query 1"} != set()
+    assert all(after[key] == before[key] / 2 for key in changed)
+
+    manifest = json.loads(settings.deployment_manifest.read_text())
+    assert manifest["canary"]["snapshot"] == "s000002"
+    assert manifest["canary"]["files"]["behavior"]["sha256"] == taken.file.sha256
+    state = registry.state(settings)
+    event = state.events[-1]
+    assert (event.from_state, event.to_state) == ("canary", "canary")
+    assert event.evidence["snapshot_id"] == "s000002"
+    # The manifest before is kept with the file it named.
+    kept = json.loads((settings.home / "deployments" / "e00000002.json").read_text())
+    first = kept["canary"]["files"]["behavior"]
+    assert sha256_file(settings.home / first["path"]) == first["sha256"] != taken.file.sha256
+
+    registry.promote(settings, at=NOW)
+    more_is_known(settings)
+    (again,) = registry.refresh_snapshots(settings, at=NOW)
+    assert registry.state(settings).version(version).snapshot == again
+    more_is_known(settings, days=-2)
+    assert registry.refresh_snapshots(settings, at=NOW) == ()  # never to an earlier day
+    assert registry.state(settings).champion == version
+
+
+def test_a_damaged_snapshot_is_not_served(registered):
+    settings, version = registered
+    registry.start_canary(settings, version, 0.5, at=NOW)
+    more_is_known(settings)
+    (taken,) = registry.refresh_snapshots(settings, at=NOW)
+    (settings.home / taken.file.path).write_bytes(b"PAR1")
+    with pytest.raises(FlywheelError, match="damaged"):
+        registry.promote(settings, at=NOW)
+
+
+@pytest.mark.parametrize("step", ["_insert_snapshot", "_move", "_publish_manifest"])
+def test_a_refresh_that_fails_changes_nothing_or_all(registered, monkeypatch, step):
+    settings, version = registered
+    registry.start_canary(settings, version, 0.5, at=NOW)
+    before = registry.state(settings)
+    more_is_known(settings)
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(registry, step, fail)
+        with pytest.raises(RuntimeError, match="killed"):
+            registry.refresh_snapshots(settings, at=NOW)
+    report = registry.repair(settings)
+    after = registry.state(settings)
+    published = step == "_publish_manifest"
+    assert report.manifest_rewritten == published
+    assert len(report.removed) == (0 if published else 1)
+    assert len(after.snapshots) == len(before.snapshots) + published
+    on_disk = {p.relative_to(settings.home).as_posix() for p in settings.models.glob("*/*.parquet")}
+    assert on_disk == {snapshot.file.path for snapshot in after.snapshots}
+    named = json.loads(settings.deployment_manifest.read_text())["canary"]["snapshot"]
+    assert named == after.version(version).snapshot.snapshot_id
 
 
 # --- scoring -------------------------------------------------------------------------------------
@@ -468,29 +652,23 @@ def test_evaluation_scores_equal_the_model_and_replace_older_ones(registered, mo
     assert candidates == [(961, 960, 1)]
 
 
-def test_a_model_that_users_have_seen_is_judged_by_the_snapshot_it_serves_with(registered):
+def test_models_are_judged_on_the_same_knowledge_whatever_they_serve_with(registered):
+    """Not by the snapshot of a deployed model, which may know the clicks it would be judged by."""
     settings, version = registered
+    scores = "select * from flywheel_state.ranker_scores order by all"
     score_evaluation_rows(settings, version)
-    fresh = execute(settings, "select * from flywheel_state.ranker_scores order by all")
-    registry.start_canary(settings, version, 0.05)
-    for table in ("int_evaluation_rows", "int_evaluation_candidates"):
-        execute(settings, f"update main_intermediate.{table} set bhv_click_rate = 99")
+    as_challenger = execute(settings, scores)
+    registry.start_canary(settings, version, 0.05, at=NOW)
+    registry.promote(settings, at=NOW)
+    more_is_known(settings)
+    assert registry.refresh_snapshots(settings, at=NOW)
     assert score_evaluation_rows(settings, version) == 1921
-    rows = execute(
-        settings,
-        'select e.f_a, e."f_price (EUR)", '
-        "case when p.doc_id is not null then p.bhv_click_rate else d.bhv_click_rate end, s.score "
-        "from flywheel_state.ranker_scores as s "
-        "inner join main_intermediate.int_evaluation_rows as e using (search_id, doc_id) "
-        f"left join read_parquet('{settings.models / version / 'behavior.parquet'}') as p "
-        "on p.query = e.query and p.doc_id = e.doc_id "
-        f"left join read_parquet('{settings.models / version / 'behavior.parquet'}') as d "
-        "on d.query is null and d.doc_id = e.doc_id",
+    assert execute(settings, scores) == as_challenger
+    execute(
+        settings, "update main_intermediate.int_evaluation_rows set bhv_click_rate = 1 - f_a / 2"
     )
-    values = np.array(rows, dtype=float)
-    booster = lgb.Booster(model_file=settings.models / version / "model.txt")
-    np.testing.assert_array_equal(booster.predict(values[:, :3]), values[:, 3])
-    assert len(fresh) == len(rows) == 960
+    score_evaluation_rows(settings, version)
+    assert execute(settings, scores) != as_challenger
 
 
 def test_a_failed_scoring_leaves_the_older_scores(registered, monkeypatch):

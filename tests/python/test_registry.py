@@ -64,7 +64,7 @@ def check_consistent(settings: Settings) -> registry.RegistryState:
 
 
 def test_the_tables_are_the_projects():
-    assert set(state_tables()) >= {"model_versions", "registry_events", "deployments"}
+    assert set(state_tables()) >= set(registry._STATE_TABLES)
 
 
 def test_a_whole_life(settings: Settings):
@@ -185,6 +185,7 @@ def test_only_the_listed_moves_are_possible(settings: Settings):
         ("canary", "retired"),
         ("champion", "retired"), ("champion", "rolled_back"),
         ("retired", "champion"),
+        ("champion", "champion"),
     }  # fmt: skip
 
 
@@ -395,6 +396,7 @@ STEPS = [
     (registry, "_publish_folder"),
     (registry.os, "rename"),
     (registry, "_insert_version"),
+    (registry, "_insert_snapshot"),
     (registry, "_move"),
     (registry, "_end"),
     (registry, "_check_invariants"),
@@ -411,6 +413,8 @@ ACTIONS = {
     "rollback champion": lambda s: registry.rollback(s, at=NOW),
     "end_canary": lambda s: registry.end_canary(s, at=NOW),
     "ramp": lambda s: registry.ramp(s, 0.5, at=NOW),
+    "deploy refit": lambda s: registry.start_canary(s, "v2", 0.2, at=NOW, retires="v3"),
+    "refresh": lambda s: registry.refresh_snapshots(s, at=NOW),
 }
 BEFORE = {
     "register": (),
@@ -420,6 +424,8 @@ BEFORE = {
     "rollback champion": (),
     "end_canary": ("v2", "canary"),
     "ramp": ("v2", "canary"),
+    "deploy refit": ("v2", "v3"),
+    "refresh": ("windows",),
 }
 
 
@@ -431,6 +437,14 @@ def prepare(settings: Settings, action: str) -> None:
     make_champion(settings, "v0", "v1")
     if "v2" in BEFORE[action]:
         registry.register(settings, FakeModel("v2"), at=NOW)
+    if "v3" in BEFORE[action]:
+        registry.register(settings, FakeModel("v3"), at=NOW)
+    if "windows" in BEFORE[action]:
+        with connect(settings, read_only=False) as connection:
+            connection.execute("create schema main_intermediate")
+            connection.execute(
+                "create table main_intermediate.int_windows as select ? as evaluation_end", [NOW]
+            )
     if "canary" in BEFORE[action]:
         registry.start_canary(settings, "v2", 0.2, at=NOW)
 
@@ -458,7 +472,9 @@ def moments_of(
     return [moment for moment in seen if moment[2] <= 2]
 
 
-LONGER = ("start_canary", "rollback canary", "end_canary", "ramp")
+LONGER = (
+    *("start_canary", "rollback canary", "end_canary", "ramp", "deploy refit", "refresh"),
+)
 
 
 @pytest.mark.parametrize(
@@ -500,7 +516,7 @@ def test_an_exception_at_any_step_leaves_the_old_state_or_the_new_one(
         changed = new.events != old.events
         if changed:
             # All rows of the change or none of them.
-            expected = {"promote": 2, "rollback champion": 2}.get(action, 1)
+            expected = {"promote": 2, "rollback champion": 2, "deploy refit": 2}.get(action, 1)
             assert len(new.events) == len(old.events) + expected
         outcomes.add(changed)
         if not changed:

@@ -44,6 +44,9 @@ MODELS = (
     "int_serving_behavior",
     "int_document_features",
     "int_training_rows",
+    "int_refit_impressions",
+    "int_refit_groups",
+    "int_refit_rows",
     "int_evaluation_rows",
     "fct_training_manifest",
 )
@@ -156,11 +159,11 @@ def propensities(connection: duckdb.DuckDBPyConnection) -> dict[int, float]:
 
 
 def in_window(
-    connection: duckdb.DuckDBPyConnection, rows: list[dict[str, Any]]
+    connection: duckdb.DuckDBPyConnection, rows: list[dict[str, Any]], until: str = "window_end"
 ) -> list[dict[str, Any]]:
-    (start, end) = connection.execute(
-        "select window_start, window_end from int_windows"
-    ).fetchall()[0]
+    (start, end) = connection.execute(f"select window_start, {until} from int_windows").fetchall()[
+        0
+    ]
     return [row for row in rows if start <= row["searched_at"] < end]
 
 
@@ -183,8 +186,11 @@ class Click:
     others: frozenset[str]
 
 
-def clicks_of(connection: duckdb.DuckDBPyConnection, rows: list[dict[str, Any]]) -> list[Click]:
+def clicks_of(
+    connection: duckdb.DuckDBPyConnection, rows: list[dict[str, Any]], until: str = "window_end"
+) -> list[Click]:
     examined = propensities(connection)
+    ((end,),) = connection.execute("select evaluation_end from int_windows").fetchall()
     shown: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         shown[row["search_id"]].add(row["doc_id"])
@@ -196,8 +202,8 @@ def clicks_of(connection: duckdb.DuckDBPyConnection, rows: list[dict[str, Any]])
             min(1 / examined[row["rank"]], 2),
             frozenset(shown[row["search_id"]] - {row["doc_id"]}),
         )
-        for row in in_window(connection, rows)
-        if row["clicked"]
+        for row in in_window(connection, rows, until)
+        if row["clicked"] and row["clicked_at"] < end
     ]
 
 
@@ -209,10 +215,12 @@ def draw(query: str, positive: str, others: Iterable[str], size: int) -> list[st
     return sorted(sorted(hashes, key=hashes.__getitem__)[:size])
 
 
-def groups_of(connection: duckdb.DuckDBPyConnection) -> list[list[dict[str, Any]]]:
+def groups_of(
+    connection: duckdb.DuckDBPyConnection, table: str = "fct_training_groups"
+) -> list[list[dict[str, Any]]]:
     """Rows of each training group, the positive first."""
     groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in records(connection, "from fct_training_groups order by is_positive desc, row_order"):
+    for row in records(connection, f"from {table} order by is_positive desc, row_order"):
         groups[row["group_id"]].append(row)
     return list(groups.values())
 
@@ -242,14 +250,18 @@ def test_pairs_are_those_of_a_second_implementation(
 
 
 @pytest.mark.parametrize("size", [20, 3])
+@pytest.mark.parametrize(
+    ("table", "until"),
+    [("fct_training_groups", "window_end"), ("int_refit_groups", "evaluation_end")],
+)
 def test_a_group_holds_what_was_shown_beside_its_clicks(
-    connection: duckdb.DuckDBPyConnection, size: int
+    connection: duckdb.DuckDBPyConnection, size: int, table: str, until: str
 ) -> None:
     """Clicked or not, and drawn by hash where there is not room for all."""
     rows = make_log()
     build(connection, rows, negatives_per_positive=size)
     weights: dict[tuple[date, str, str, frozenset[str]], float] = defaultdict(float)
-    for click in clicks_of(connection, rows):
+    for click in clicks_of(connection, rows, until):
         weights[click.day, click.query, click.doc_id, click.others] += click.weight
     rows_of = {key: 1 + min(len(key[3]), size) for key in weights}
     scale = sum(rows_of.values()) / sum(weights[key] * rows_of[key] for key in weights)
@@ -258,7 +270,7 @@ def test_a_group_holds_what_was_shown_beside_its_clicks(
         for (day, query, doc_id, others), weight in weights.items()
     )
     found = []
-    for positive, *others in groups_of(connection):
+    for positive, *others in groups_of(connection, table):
         assert positive["is_positive"] == 1
         assert not any(row["is_positive"] for row in others)
         assert {row["weight"] for row in others} == {positive["weight"]}
@@ -556,6 +568,45 @@ def test_a_features_file_without_features_is_no_error(
     build(connection, make_log(searches=100), [{"query": "q1", "doc_id": "d0"}])
     names = [row["column_name"] for row in records(connection, "describe int_training_rows")]
     assert not [name for name in names if name.startswith("f_")]
+
+
+def test_a_refit_knows_the_log_to_its_end_and_nothing_after(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    """`as_of` ends the log: a search before it whose click came after it had no click."""
+    rows = make_log()
+    end = START + timedelta(days=10, hours=12)
+    build(connection, rows, as_of=end.isoformat())
+    inside = [row for row in rows if row["clicked"] and row["searched_at"] < end]
+    late = [row for row in inside if row["clicked_at"] >= end]
+    assert late
+    weights: dict[tuple[date, str, str], int] = defaultdict(int)
+    for row in inside:
+        if row["clicked_at"] < end:
+            weights[row["searched_at"].date(), row["query"], row["doc_id"]] += 1
+    assert not {(r["searched_at"].date(), r["query"], r["doc_id"]) for r in late} <= set(weights)
+    refitted = records(connection, "select * from int_refit_rows order by row_order")
+    assert {
+        (row["feature_date"], row["query"], row["doc_id"]) for row in refitted if row["is_positive"]
+    } == set(weights)
+    assert {row["split"] for row in refitted} == {"refit"}
+    assert [row["row_order"] for row in refitted] == list(range(1, len(refitted) + 1))
+    assert all(
+        row["behavior_known_on"] is None or row["behavior_known_on"] < row["feature_date"]
+        for row in refitted
+    )
+    (windows,) = records(connection, "select * from int_windows")
+    assert max(row["feature_date"] for row in refitted) == end.date()
+    judged = records(connection, "select * from int_training_rows")
+    assert max(row["feature_date"] for row in judged) <= windows["window_end"].date()
+    assert not {row["split"] for row in judged} & {"refit"}
+    # On the days both know whole, a document has the same features in both.
+    names = [name for name in judged[0] if name.startswith(("bhv_", "f_"))]
+    known = {(r["group_id"], r["doc_id"]): [r[name] for name in names] for r in judged}
+    both = [r for r in refitted if (r["group_id"], r["doc_id"]) in known]
+    assert len(both) == len(judged) < len(refitted)
+    for row in both:
+        assert [row[name] for name in names] == known[row["group_id"], row["doc_id"]]
 
 
 @pytest.mark.parametrize(

@@ -10,30 +10,12 @@ propensities as (
     select *
     from {{ ref('fct_position_propensities') }}
     where is_active
+),
+
+weighted as (
+    {{ weighted_impressions(
+        'impressions', 'windows', 'propensities', 'window_start', 'window_end'
+    ) | indent(4) }}
 )
 
-select
-    impressions.search_id,
-    impressions.doc_id,
-    impressions.query,
-    impressions.user_id,
-    impressions.searched_at,
-    impressions.rank,
-    impressions.clicked,
-    impressions.clicked_at,
-    impressions.is_sat_click,
-    impressions.is_last_click,
-    impressions.is_pogo,
-    impressions.is_converted,
-    propensities.propensity,
-    {{ ips_weight('propensities.propensity', var('ips_clip')) }} as ips_weight,
-    {{ ips_label('impressions.clicked', 'propensities.propensity', var('ips_clip')) }} as ips_label
-from impressions
-inner join windows
-    on
-        impressions.searched_at >= windows.window_start
-        and impressions.searched_at < windows.window_end
-inner join propensities
-    on
-        impressions.propensity_context = propensities.context
-        and impressions.rank = propensities.rank
+select * from weighted

@@ -2,8 +2,6 @@
     Each click of the window with the part of the training set it belongs to. The last clicks tell
     when to stop training: whole days where the window has enough of them, because features change
     from day to day; else simply the last clicks.
-    A page is named by the set of documents shown, in whatever order: it is what a click can be
-    compared with.
 #}
 {% set validation_share = 0.15 %}
 {% set min_days_for_whole_days = 7 %}
@@ -16,28 +14,8 @@ windows as (
     select * from {{ ref('int_windows') }}
 ),
 
-pages as (
-    select
-        search_id,
-        {{ order_free_fingerprint('doc_id') }} as page_id
-    from click_weights
-    group by search_id
-    having sum(clicked) > 0
-),
-
 clicks as (
-    select
-        click_weights.search_id,
-        click_weights.query,
-        click_weights.doc_id,
-        pages.page_id,
-        click_weights.searched_at,
-        cast(click_weights.searched_at as date) as feature_date,
-        click_weights.ips_label
-    from click_weights
-    inner join pages
-        on click_weights.search_id = pages.search_id
-    where click_weights.clicked = 1
+    {{ clicks_on_pages('click_weights') | indent(4) }}
 ),
 
 -- ties in time fall on the same side: count() over a range, not row_number()

@@ -6,7 +6,10 @@ registry_events as (
     select * from {{ source('flywheel_state', 'registry_events') }}
 ),
 
-{# The registry is a log: nothing is ever overwritten, and the last event is the state. #}
+{#
+    The registry is a log: nothing is ever overwritten, and the last event is the state. One that
+    leaves the state as it was tells of fresher behavioural features.
+#}
 numbered_events as (
     select
         *,
@@ -15,6 +18,7 @@ numbered_events as (
             order by event_at desc, event_id desc
         ) as recency
     from registry_events
+    where coalesce(from_state, '') <> to_state
 ),
 
 last_events as (
@@ -36,7 +40,8 @@ select
     cast(model_versions.features as varchar) as features,
     cast(model_versions.params as varchar) as params,
     cast(model_versions.metrics as varchar) as metrics,
-    cast(last_events.reason as varchar) as reason
+    cast(last_events.reason as varchar) as reason,
+    cast({{ json_string('model_versions.params', '$.refit_of') }} as varchar) as refit_of
 from model_versions
 left join last_events
     on model_versions.model_version = last_events.model_version

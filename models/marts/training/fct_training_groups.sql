@@ -1,4 +1,4 @@
-with clicks as (
+with training_clicks as (
     select * from {{ ref('int_training_clicks') }}
 ),
 
@@ -6,87 +6,24 @@ pair_negatives as (
     select * from {{ ref('int_pair_negatives') }}
 ),
 
--- one group per click would give the same model; clicks of one pair on one day and one page share
--- their candidates and features, so they merge into one group that carries the sum of their
--- weights. Two pages do not: the gradient of a group depends on the ranks among all its documents
-positives as (
-    select
-        md5(
-            cast(feature_date as string) || '|' || query || '|' || doc_id || '|' || page_id
-        ) as group_id,
-        feature_date,
-        query,
-        doc_id as positive_doc,
-        page_id,
-        {{ exact_sum('ips_label') }} as weight,
-        -- a group on both sides of a cut within a day is kept from the fit
-        case when bool_or(is_validation) then 'validation' else 'fit' end as split
-    from clicks
-    group by feature_date, query, doc_id, page_id
-),
-
-negatives as (
-    select
-        positives.*,
-        pair_negatives.negative_doc
-    from positives
-    inner join pair_negatives
-        on
-            positives.query = pair_negatives.query
-            and positives.positive_doc = pair_negatives.positive_doc
-            and positives.page_id = pair_negatives.page_id
-),
-
--- a positive without negatives teaches a ranker nothing
-members as (
-    select
-        group_id,
-        feature_date,
-        query,
-        negative_doc as doc_id,
-        0 as is_positive,
-        weight,
-        split
-    from negatives
-    union all
-    select distinct
-        group_id,
-        feature_date,
-        query,
-        positive_doc as doc_id,
-        1 as is_positive,
-        weight,
-        split
-    from negatives
-),
-
--- regularisation, minimum leaf weights and learning rate mean the same on every log only if the
--- mean weight is the same
-totals as (
-    select
-        count(*) as n_rows,
-        {{ exact_sum('weight') }} as weight
-    from members
-),
-
--- LightGBM breaks ties by row order: any order that knows the click or the rank would leak it
-ordered as (
+clicks as (
     select
         *,
-        row_number() over (
-            order by feature_date, group_id, md5(group_id || '|' || doc_id), doc_id
-        ) as row_order
-    from members
+        case when is_validation then 'validation' else 'fit' end as split
+    from training_clicks
+),
+
+click_groups as (
+    {{ click_groups('clicks', 'pair_negatives') | indent(4) }}
 )
 
 select
-    cast(ordered.group_id as string) as group_id,
-    cast(ordered.query as string) as query,
-    cast(ordered.doc_id as string) as doc_id,
-    cast(ordered.is_positive as integer) as is_positive,
-    cast(ordered.weight * totals.n_rows / totals.weight as double) as weight,
-    cast(ordered.feature_date as date) as feature_date,
-    cast(ordered.split as string) as split,
-    cast(ordered.row_order as bigint) as row_order
-from ordered
-cross join totals
+    group_id,
+    query,
+    doc_id,
+    is_positive,
+    weight,
+    feature_date,
+    split,
+    row_order
+from click_groups

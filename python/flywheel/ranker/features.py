@@ -8,6 +8,7 @@ behavioural features (`behavior.parquet`), so that it can be served without the 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -20,6 +21,8 @@ from flywheel.errors import FlywheelError
 USER_PREFIX = "f_"
 BEHAVIOR_PREFIX = "bhv_"
 TRAINING_TABLE = "main_intermediate.int_training_rows"
+WINDOWS_TABLE = "main_intermediate.int_windows"
+REFIT_TABLE = "main_intermediate.int_refit_rows"
 EVALUATION_TABLE = "main_intermediate.int_evaluation_rows"
 CANDIDATE_TABLE = "main_intermediate.int_evaluation_candidates"
 SNAPSHOT_TABLE = "main_intermediate.int_serving_behavior"
@@ -123,6 +126,13 @@ def doubles(column: pa.Array) -> np.ndarray:
     if column.type != pa.float64():
         column = pc.cast(column, pa.float64(), safe=False)
     return column.to_numpy(zero_copy_only=False)
+
+
+def snapshot_moment(connection: duckdb.DuckDBPyConnection) -> datetime | None:
+    """End of what `export_snapshot` knows; None where the warehouse has no log."""
+    if not table_columns(connection, WINDOWS_TABLE):
+        return None
+    return connection.execute(f"select max(evaluation_end) from {WINDOWS_TABLE}").fetchall()[0][0]
 
 
 def export_snapshot(

@@ -104,11 +104,10 @@ def score_evaluation_rows(
     query). In one transaction: the model's older scores of the same searches go, and all of its
     candidates', the new ones come.
 
-    A challenger reads the behavioural features as of the end of its training window. A model that
-    users have seen reads the snapshot it was deployed with, for that is what they saw: with fresher
-    features the champion would be judged better than it serves, and retraining look useless. Where
-    the evaluation window begins before such a model was deployed, its snapshot may know some of the
-    window, which speaks for the champion and never for the challenger.
+    Every model reads the behavioural features as of the end of the training window, whatever
+    snapshot it is served with: two models are compared, not two days, and a snapshot of the present
+    knows the clicks it would be judged by. A champion may have been fitted on some of the window,
+    which speaks for the champion and never for the challenger.
 
     Args:
         settings: names the warehouse.
@@ -126,8 +125,7 @@ def score_evaluation_rows(
     if version == LOGGED_ORDER:
         return 0
     with connect(settings, read_only=False) as connection:
-        known = registry.read_state(connection).version(version)
-        model = load_model(settings, known)
+        model = load_model(settings, registry.read_state(connection).version(version))
         totals = [_countable(connection, model, task.table) for task in _TASKS]
         done = 0
         connection.begin()
@@ -141,9 +139,8 @@ def score_evaluation_rows(
                 reader = (
                     connection.cursor()
                     .sql(
-                        _evaluation_query(
-                            model, task, as_deployed=known.state != registry.CHALLENGER
-                        )
+                        f"select {task.key}, doc_id{select_features(model.features.names)} "
+                        f"from {task.table}"
                     )
                     .to_arrow_reader(BATCH_ROWS)
                 )
@@ -205,22 +202,6 @@ def _countable(connection: duckdb.DuckDBPyConnection, model: LoadedModel, table:
             "give the features file it was trained with, or train again."
         )
     return connection.execute(f"select count(*) from {table}").fetchall()[0][0]
-
-
-def _evaluation_query(model: LoadedModel, task: _Task, *, as_deployed: bool) -> str:
-    if not as_deployed or not model.features.behavior:
-        return f"select {task.key}, doc_id{select_features(model.features.names)} from {task.table}"
-    path = str(model.behavior).replace("'", "''")
-    given = "".join(
-        f", cast(shown.{quoted(name)} as double) as {quoted(name)}" for name in model.features.user
-    )
-    return (
-        f"select shown.{task.key}, shown.doc_id{given}, {_known_behavior(model.features)} "
-        f"from {task.table} as shown "
-        f"left join read_parquet('{path}') as p "
-        "on p.query = shown.query and p.doc_id = shown.doc_id "
-        f"left join read_parquet('{path}') as d on d.query is null and d.doc_id = shown.doc_id"
-    )
 
 
 def score_file(

@@ -12,7 +12,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ import pyarrow as pa
 
 from flywheel.errors import FlywheelError
 from flywheel.ranker.features import (
+    REFIT_TABLE,
     TRAINING_TABLE,
     FeatureList,
     doubles,
@@ -33,6 +34,7 @@ from flywheel.ranker.features import (
     select_features,
     table_columns,
 )
+from flywheel.registry import ModelVersion
 from flywheel.settings import Settings
 from flywheel.warehouse import connect
 
@@ -55,7 +57,8 @@ class TrainingParameters:
 
     Attributes:
         learning_rate: shrinkage of each tree.
-        num_leaves: leaves of each tree.
+        num_leaves: leaves of each tree where nothing can be tried, for want of validation groups.
+        grid_leaves: leaves to try; the validation metric chooses, the fewest among equals.
         min_data_in_leaf: rows in a leaf, as LightGBM estimates them from the Hessian.
         lambda_l2: L2 penalty on leaf values; weights have mean 1, so it does not depend on them.
         max_rounds: trees at most.
@@ -67,10 +70,11 @@ class TrainingParameters:
 
     learning_rate: float = 0.08
     num_leaves: int = 15
+    grid_leaves: tuple[int, ...] = (4, 7, 15)
     min_data_in_leaf: int = 20
     lambda_l2: float = 1.0
     max_rounds: int = 400
-    early_stopping_rounds: int = 30
+    early_stopping_rounds: int = 100
     min_validation_groups: int = 20
     rounds_without_validation: int = 100
     num_threads: int = 0
@@ -107,9 +111,14 @@ class Fit:
     """What `fit_booster` found."""
 
     booster: lgb.Booster
+    num_leaves: int
     best_round: int
     validation: float | None
     validation_at_random: float | None
+
+    def as_metrics(self) -> dict[str, Any]:
+        """The candidate as the registry keeps it."""
+        return {"num_leaves": self.num_leaves, "rounds": self.best_round, METRIC: self.validation}
 
 
 @dataclass(frozen=True)
@@ -206,6 +215,7 @@ def train(
             )
         fit_rows, fit_groups = read_groups(connection, "fit", features)
         validation_rows, validation_groups = read_groups(connection, "validation", features)
+        is_new = _groups_of_new_queries(connection)
     shared = sorted(fit_groups & validation_groups)
     if shared:
         raise FlywheelError(
@@ -213,14 +223,14 @@ def train(
             "on rows the model has seen; build again."
         )
     digest = _digest(features, parameters, seed, manifest.fingerprint, fit_rows, validation_rows)
-    fit = fit_booster(fit_rows, validation_rows, features, parameters, seed, on_progress)
-    importance = fit.booster.feature_importance("gain", iteration=fit.best_round)
-    if not importance.any():
+    candidates = fit_grid(fit_rows, validation_rows, features, parameters, seed, on_progress)
+    fit = best_of(candidates)
+    importance = _gain_importance(fit, features)
+    if not any(importance.values()):
         raise NotTrainable(
             "No feature tells clicked documents from the others in the training set; "
             "give more ranking features or a longer log."
         )
-    order = np.argsort(-importance, kind="stable")
     return TrainedModel(
         version=f"v{manifest.window_end:%Y%m%d}-{digest[:6]}",
         text=portable_text(fit.booster, fit.best_round),
@@ -231,13 +241,15 @@ def train(
         seed=seed,
         best_round=fit.best_round,
         metrics={
-            "rounds": fit.best_round,
-            METRIC: fit.validation,
+            **fit.as_metrics(),
             f"{METRIC}_at_random": fit.validation_at_random,
+            f"{METRIC}_of_new_queries": _metric_of_groups(fit, validation_rows, is_new),
+            "n_validation_groups_of_new_queries": int(is_new.sum()),
+            "grid": [candidate.as_metrics() for candidate in candidates],
             "n_fit_rows": len(fit_rows.labels),
             "n_fit_groups": len(fit_rows.sizes),
             "n_validation_groups": len(validation_rows.sizes),
-            "gain_importance": {features.names[i]: round(float(importance[i]), 6) for i in order},
+            "gain_importance": importance,
         },
         parameters={
             **parameters.declared(),
@@ -246,6 +258,124 @@ def train(
             "content_sha256": digest,
         },
     )
+
+
+def refit(
+    settings: Settings, judged: ModelVersion, *, on_progress: Progress | None = None
+) -> TrainedModel:
+    """Fit a judged model's recipe again on everything up to the end of the log.
+
+    The gate needs searches the model has not learnt from, users do not. Leaves, features and seed
+    are those of the judged model; nothing is left to stop it early, so the number of trees grows
+    with the number of groups, which is about how many more of them the rows bear.
+
+    Args:
+        settings: names the warehouse.
+        judged: a registered model that was trained on the warehouse's current training set.
+        on_progress: called after every tree, as by `train`.
+
+    Returns:
+        A model of its own; `parameters["refit_of"]` names the judged one.
+
+    Raises:
+        FlywheelError: the training set was built again since, or breaks its contract.
+    """
+    with connect(settings) as connection:
+        manifest = _read_manifest(connection)
+        if manifest.fingerprint != judged.fingerprint:
+            raise FlywheelError(
+                f"The training set was built again after {judged.version} was trained on it; "
+                "train again."
+            )
+        features = FeatureList(judged.features)
+        # The table is a view, and is read more than once.
+        connection.execute(f"create temporary table refit_rows as select * from {REFIT_TABLE}")
+        rows, _ = read_groups(connection, "refit", features, "refit_rows")
+        (window_end,) = connection.execute(
+            "select evaluation_end from main_intermediate.int_windows"
+        ).fetchall()[0]
+    more = max(1.0, len(rows.sizes) / judged.metrics["n_fit_groups"])
+    parameters = TrainingParameters(
+        **{
+            **{name: judged.params[name] for name in TrainingParameters().declared()},
+            "grid_leaves": (),
+            "num_leaves": judged.metrics["num_leaves"],
+            "rounds_without_validation": round(judged.metrics["rounds"] * more),
+        }
+    )
+    seed = judged.params["seed"]
+    digest = _digest(features, parameters, seed, manifest.fingerprint, rows)
+    fit = fit_booster(rows, None, features, parameters, seed, on_progress)
+    return TrainedModel(
+        version=f"v{window_end:%Y%m%d}-{digest[:6]}",
+        text=portable_text(fit.booster, fit.best_round),
+        features=features,
+        window_start=manifest.window_start,
+        window_end=window_end,
+        fingerprint=manifest.fingerprint,
+        seed=seed,
+        best_round=fit.best_round,
+        metrics={
+            "num_leaves": fit.num_leaves,
+            "rounds": fit.best_round,
+            "n_fit_rows": len(rows.labels),
+            "n_fit_groups": len(rows.sizes),
+            "gain_importance": _gain_importance(fit, features),
+        },
+        parameters={
+            **parameters.declared(),
+            "seed": seed,
+            "lightgbm": lgb.__version__,
+            "content_sha256": digest,
+            "refit_of": judged.version,
+        },
+    )
+
+
+def fit_grid(
+    fit_rows: GroupedRows,
+    validation_rows: GroupedRows,
+    features: FeatureList,
+    parameters: TrainingParameters,
+    seed: int,
+    on_progress: Progress | None = None,
+) -> list[Fit]:
+    """Fit every candidate of the grid; a single one where there is nothing to compare them on.
+
+    Each row of data stands in the training set once per clicked document, so how much a tree may
+    resolve depends on the log: it is tried, on clicks of later days than those it is fitted on.
+
+    Raises:
+        FlywheelError: LightGBM refuses the data.
+    """
+    leaves: Sequence[int] = parameters.grid_leaves
+    if len(validation_rows.sizes) < parameters.min_validation_groups:
+        leaves = (parameters.num_leaves,)
+    rounds = parameters.max_rounds
+
+    def of_all(number: int) -> Progress | None:
+        if on_progress is None:
+            return None
+        return lambda done, most, label: on_progress(
+            number * rounds + done, most + (len(leaves) - 1) * rounds, label
+        )
+
+    return [
+        fit_booster(
+            fit_rows,
+            validation_rows,
+            features,
+            replace(parameters, num_leaves=number_of_leaves),
+            seed,
+            of_all(number),
+        )
+        for number, number_of_leaves in enumerate(leaves)
+    ]
+
+
+def best_of(candidates: Sequence[Fit]) -> Fit:
+    """The candidate with the highest validation metric; among equals the smallest."""
+    return max(candidates, key=lambda fit: (fit.validation or 0.0, -fit.num_leaves))
 
 
 def fit_booster(
@@ -287,10 +417,15 @@ def fit_booster(
     except lgb.basic.LightGBMError as error:
         raise FlywheelError(f"LightGBM refuses the training set: {error}.") from error
     best = booster.best_iteration if validates else rounds
-    at_random = None
-    if validates:
-        at_random = neutral_ndcg(np.zeros(len(validation_rows.labels)), validation_rows)
-    return Fit(booster, best, max(history) if history else None, at_random)
+    if not validates:
+        return Fit(booster, parameters.num_leaves, best, None, None)
+    return Fit(
+        booster,
+        parameters.num_leaves,
+        best,
+        max(history),
+        neutral_ndcg(np.zeros(len(validation_rows.labels)), validation_rows),
+    )
 
 
 def threads_for(n_rows: int) -> int:
@@ -336,6 +471,11 @@ def neutral_ndcg(scores: np.ndarray, rows: GroupedRows, cutoff: int = CUTOFF) ->
     Returns:
         Between 0 and 1.
     """
+    return float(np.average(neutral_gains(scores, rows, cutoff), weights=rows.weights[rows.starts]))
+
+
+def neutral_gains(scores: np.ndarray, rows: GroupedRows, cutoff: int = CUTOFF) -> np.ndarray:
+    """What each group adds to `neutral_ndcg`, before its weight."""
     starts = rows.starts
     positive = np.flatnonzero(rows.labels == 1)
     own = np.repeat(scores[positive], rows.sizes)
@@ -344,8 +484,7 @@ def neutral_ndcg(scores: np.ndarray, rows: GroupedRows, cutoff: int = CUTOFF) ->
     ranks = np.arange(1, cutoff + 1)
     reached = np.concatenate(([0.0], np.cumsum(1.0 / np.log2(1.0 + ranks))))
     gain = reached[np.minimum(above + tied, cutoff)] - reached[np.minimum(above, cutoff)]
-    weights = rows.weights[starts]
-    return float(np.sum(weights * gain / tied) / np.sum(weights))
+    return gain / tied
 
 
 def portable_text(booster: lgb.Booster, rounds: int) -> str:
@@ -374,14 +513,18 @@ def known_features(connection: duckdb.DuckDBPyConnection, columns: Sequence[str]
 
 
 def read_groups(
-    connection: duckdb.DuckDBPyConnection, split: str, features: FeatureList
+    connection: duckdb.DuckDBPyConnection,
+    split: str,
+    features: FeatureList,
+    table: str = TRAINING_TABLE,
 ) -> tuple[GroupedRows, set[str]]:
     """Read one split of the training rows and check the contract.
 
     Args:
         connection: the warehouse.
-        split: 'fit' or 'validation'.
+        split: 'fit' or 'validation'; 'refit' in the table of the refit.
         features: columns of the matrix.
+        table: where the rows are.
 
     Returns:
         The rows in `row_order`, and the groups' names.
@@ -390,7 +533,7 @@ def read_groups(
         FlywheelError: a group's rows do not stand together, a group has not exactly one
             positive, or a weight is missing, not above 0, or differs within a group.
     """
-    count = _count(connection, split)
+    count = _count(connection, split, table)
     matrix = np.empty((count, len(features.names)), dtype=np.float64)
     labels = np.empty(count, dtype=np.int8)
     weights = np.empty(count, dtype=np.float64)
@@ -401,7 +544,7 @@ def read_groups(
         "select cast(group_id as varchar) as group_id, "
         "cast(is_positive as tinyint) as is_positive, "
         f"cast(weight as double) as weight{select_features(features.names)} "
-        f"from {TRAINING_TABLE} where split = '{split}' order by row_order"
+        f"from {table} where split = '{split}' order by row_order"
     ).to_arrow_reader(BATCH_ROWS)
     for batch in reader:
         end = at + batch.num_rows
@@ -417,26 +560,64 @@ def read_groups(
         seen: set[str] = set()
         twice = next(n for n in names if n is None or n in seen or seen.add(n))
         raise FlywheelError(
-            f"The rows of group {twice} of {TRAINING_TABLE} do not stand together in row_order, "
+            f"The rows of group {twice} of {table} do not stand together in row_order, "
             "so LightGBM would take them for several groups; build again."
         )
     sizes = np.diff(np.array([*starts, count], dtype=np.int64))
     rows = GroupedRows(matrix, labels, weights, sizes)
     if count:
-        _check_groups(rows, names)
+        _check_groups(rows, names, table)
     return rows, groups
 
 
-def _count(connection: duckdb.DuckDBPyConnection, split: str) -> int:
-    return connection.execute(
-        f"select count(*) from {TRAINING_TABLE} where split = ?", [split]
-    ).fetchall()[0][0]
+def _gain_importance(fit: Fit, features: FeatureList) -> dict[str, float]:
+    """What each feature took off the loss, the largest first."""
+    gains = fit.booster.feature_importance("gain", iteration=fit.best_round)
+    order = np.argsort(-gains, kind="stable")
+    return {features.names[i]: round(float(gains[i]), 6) for i in order}
 
 
-def _check_groups(rows: GroupedRows, names: list[str]) -> None:
+def _groups_of_new_queries(connection: duckdb.DuckDBPyConnection) -> np.ndarray:
+    """For each validation group in order, whether no group of the fit has its query."""
+    found = connection.execute(
+        f"""
+        with fitted as (
+            select distinct query from {TRAINING_TABLE} where split = 'fit'
+        )
+
+        select bool_and(fitted.query is null)
+        from {TRAINING_TABLE} as validated
+        left join fitted
+            on validated.query = fitted.query
+        where validated.split = 'validation'
+        group by validated.group_id
+        order by min(validated.row_order)
+        """
+    ).fetchall()
+    return np.array([row[0] for row in found], dtype=bool)
+
+
+def _metric_of_groups(fit: Fit, rows: GroupedRows, chosen: np.ndarray) -> float | None:
+    """The metric over some of the groups; None where there are none."""
+    if not chosen.any():
+        return None
+    of_row = np.repeat(chosen, rows.sizes)
+    some = GroupedRows(
+        rows.matrix[of_row], rows.labels[of_row], rows.weights[of_row], rows.sizes[chosen]
+    )
+    return neutral_ndcg(fit.booster.predict(some.matrix, num_iteration=fit.best_round), some)
+
+
+def _count(connection: duckdb.DuckDBPyConnection, split: str, table: str = TRAINING_TABLE) -> int:
+    return connection.execute(f"select count(*) from {table} where split = ?", [split]).fetchall()[
+        0
+    ][0]
+
+
+def _check_groups(rows: GroupedRows, names: list[str], table: str) -> None:
     starts = rows.starts
     if rows.sizes.sum() != len(rows.labels) or starts[-1] + rows.sizes[-1] != len(rows.labels):
-        raise FlywheelError(f"The groups of {TRAINING_TABLE} do not add up to its rows.")
+        raise FlywheelError(f"The groups of {table} do not add up to its rows.")
     positives = np.add.reduceat(rows.labels == 1, starts, dtype=np.int64)
     labelled = np.add.reduceat((rows.labels == 0) | (rows.labels == 1), starts, dtype=np.int64)
     first = np.repeat(rows.weights[starts], rows.sizes)
@@ -453,7 +634,7 @@ def _check_groups(rows: GroupedRows, names: list[str]) -> None:
         if broken.any():
             name = names[int(np.flatnonzero(broken)[0])]
             raise FlywheelError(
-                f"Group {name} of {TRAINING_TABLE} {what}; it is no training group. Build again."
+                f"Group {name} of {table} {what}; it is no training group. Build again."
             )
 
 

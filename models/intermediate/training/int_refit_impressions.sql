@@ -1,0 +1,24 @@
+{{ config(materialized='view') }}
+
+{# As int_click_weights, up to the end of the log: what a judged model is fitted on again. #}
+with impressions as (
+    select * from {{ ref('fct_impressions') }}
+),
+
+windows as (
+    select * from {{ ref('int_windows') }}
+),
+
+propensities as (
+    select *
+    from {{ ref('fct_position_propensities') }}
+    where is_active
+),
+
+weighted as (
+    {{ weighted_impressions(
+        'impressions', 'windows', 'propensities', 'window_start', 'evaluation_end'
+    ) | indent(4) }}
+)
+
+select * from weighted

@@ -1,0 +1,23 @@
+{{ config(materialized='view') }}
+
+{#
+    As int_training_rows, for the model that passed the gate. A view: it is read once, and only in
+    a turn that deploys.
+#}
+with refit_groups as (
+    select * from {{ ref('int_refit_groups') }}
+),
+
+behavior as (
+    select * from {{ ref('int_behavior_features') }}
+),
+
+features as (
+    select * from {{ ref('int_document_features') }}
+),
+
+refit_rows as (
+    {{ rows_with_features('refit_groups', 'behavior', 'features') | indent(4) }}
+)
+
+select * from refit_rows
