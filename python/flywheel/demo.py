@@ -141,6 +141,11 @@ def run_loop(
         deployment = load_deployment(settings.deployment_manifest)
         return world.true_ndcg(page_orders(world, deployment)[variant])
 
+    def true_clicks_delta() -> float:
+        orders = page_orders(world, load_deployment(settings.deployment_manifest))
+        earned = {name: world.expected_clicks(order) for name, order in orders.items()}
+        return earned["canary"] / earned["champion"] - 1
+
     production = world.true_ndcg(world.production_order)
     serve(plan.first_days)
     turns = []
@@ -157,10 +162,9 @@ def run_loop(
             gates=tests and number == 1,
             rebuild=number == 1,
         )
-        challenger_ndcg = None
-        verdict = None
+        challenger_ndcg = clicks_delta = verdict = None
         if outcome.status == "deployed":
-            challenger_ndcg = true_ndcg("canary")
+            challenger_ndcg, clicks_delta = true_ndcg("canary"), true_clicks_delta()
             for _ in range(plan.canary_chunks):
                 serve(plan.canary_days)
                 loop.build(settings, given, terminal, tests=False)
@@ -180,6 +184,7 @@ def run_loop(
                 "verdict_reason": verdict.reason if verdict else None,
                 "challenger_version": outcome.challenger_version,
                 "challenger_true_ndcg": challenger_ndcg,
+                "true_clicks_delta": clicks_delta,
                 "champion_version": registry.champion(settings),
                 "champion_true_ndcg": true_ndcg("champion"),
             }

@@ -56,6 +56,11 @@ SCHEMA = {
     "fct_offline_verdicts": "evaluation_id varchar, model_version varchar, verdict varchar,"
     " reason varchar, is_deployable boolean, relative_delta double, relative_delta_ci_low double,"
     " relative_delta_ci_high double, support double, evaluated_at timestamp",
+    "fct_offline_online_ledger": "deployment_id varchar, challenger_version varchar,"
+    " champion_version varchar, offline_verdict varchar, outcome varchar, predicted_delta double,"
+    " predicted_ci_low double, predicted_ci_high double, observed_delta double,"
+    " observed_ci_low double, observed_ci_high double, support double, changed_share double,"
+    " n_canary_users bigint, is_consistent boolean, started_at timestamp",
     "fct_canary_decisions": "deployment_id varchar, look integer, look_date date, decision varchar,"
     " reason varchar, e_value double, ci_low double, ci_high double, delta double, metric varchar,"
     " srm_p double, n_champion_users bigint, n_canary_users bigint, is_final boolean,"
@@ -215,6 +220,7 @@ def fill(settings: Settings, contexts: tuple[str, ...] = ("all",)) -> None:
         ])  # fmt: skip
         fill_evaluation(connection)
         fill_canaries(connection)
+        fill_ledger(connection)
         fill_turns(connection)
 
 
@@ -277,6 +283,22 @@ def fill_canaries(connection: duckdb.DuckDBPyConnection) -> None:
                 0.205 + success, success, success - 1.2 * half, success + 1.2 * half, 1.4,
             ))  # fmt: skip
     insert(connection, "fct_canary_decisions", rows)
+
+
+def fill_ledger(connection: duckdb.DuckDBPyConnection) -> None:
+    """Three deployments that users have judged, in a straight line, and one without users yet."""
+    rows = []
+    for number, predicted, observed in ((1, 0.08, 0.04), (2, 0.02, -0.02), (3, 0.05, 0.01)):
+        rows.append((
+            f"dep-{number}", f"v{number}", "logged", "better", "promoted", predicted,
+            predicted - 0.03, predicted + 0.03, observed, observed - 0.05, observed + 0.05, 0.91,
+            0.75, 120 + number, number < 3, DAY + timedelta(days=number),
+        ))  # fmt: skip
+    nothing = (None,) * 6
+    rows.append((
+        "dep-4", "v4", "v1", None, None, *nothing, None, None, 0, None, DAY + timedelta(days=9),
+    ))  # fmt: skip
+    insert(connection, "fct_offline_online_ledger", rows)
 
 
 def fill_turns(connection: duckdb.DuckDBPyConnection) -> None:
@@ -550,6 +572,20 @@ def test_an_evaluation_of_nothing_is_said(tmp_path: Path) -> None:
     assert "of v3, could compare nothing: it found 0 searches" in write_report(settings).read_text()
 
 
+def test_ledger_holds_predictions_beside_what_users_did(page: str) -> None:
+    table = Outline(page).tables["Offline and online"]
+    assert column(table, "Deployment") == ["dep-4", "dep-3", "dep-2", "dep-1"]
+    assert column(table, "Predicted")[1:] == [
+        "+5.0 %+2.0 % to +8.0 %", "+2.0 %−1.0 % to +5.0 %", "+8.0 %+5.0 % to +11.0 %",
+    ]  # fmt: skip
+    assert column(table, "Observed")[3].startswith("+4.0 %")
+    assert column(table, "Outcome")[0] == "running"
+    # Both intervals meet in two of three, and the three lie on one line.
+    assert (
+        "meet in 2 of 3 deployments; predicted and observed differences correlate by 1.00" in page
+    )
+
+
 def test_canary_looks_and_reasons(page: str) -> None:
     outline = Outline(page)
     table = outline.tables["Looks"]
@@ -596,8 +632,8 @@ def test_truth_is_optional(full: Settings, tmp_path: Path) -> None:
     assert "Truth" not in outline.tables["Propensity by rank"][0]
     assert "truth (simulated)" not in page and "True quality" not in page
     assert "Propensity by rank" in outline.tables
-    assert [done for done, _, _ in told] == list(range(9))
-    assert {total for _, total, _ in told} == {8}
+    assert [done for done, _, _ in told] == list(range(10))
+    assert {total for _, total, _ in told} == {9}
 
 
 def test_an_empty_warehouse_is_told_in_sentences(tmp_path: Path) -> None:
@@ -618,6 +654,7 @@ def test_an_empty_warehouse_is_told_in_sentences(tmp_path: Path) -> None:
         "No challenger has been evaluated yet.",
         "No canary has been deployed yet",
         "The loop has not turned yet.",
+        "Nothing has been deployed yet.",
         "No model has been registered yet",
     ):
         assert sentence in text, sentence
@@ -631,7 +668,7 @@ def test_built_but_never_trained(tmp_path: Path) -> None:
     with duckdb.connect(str(settings.database)) as connection:
         for table in (
             "fct_offline_evaluations", "fct_canary_decisions", "dim_model_versions",
-            "fct_flywheel_iterations",
+            "fct_flywheel_iterations", "fct_offline_online_ledger",
         ):  # fmt: skip
             connection.execute(f"delete from {table}")
         connection.execute(

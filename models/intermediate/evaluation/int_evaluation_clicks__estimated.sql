@@ -199,6 +199,34 @@ evaluation_sums as (
 
 ),
 
+{# Of how many searches the page changes at all: one document more or less, or another place. #}
+changed_queries as (
+
+    select
+        evaluation_id,
+        query,
+        max(
+            case when abs(challenger_exposure - champion_exposure) > 1e-9 then 1 else 0 end
+        ) as is_changed
+    from active_pairs
+    group by evaluation_id, query
+
+),
+
+changes as (
+
+    select
+        pages.evaluation_id,
+        {{ ratio('sum(changed_queries.is_changed)', 'count(*)') }} as changed_share
+    from pages
+    inner join changed_queries
+        on
+            pages.evaluation_id = changed_queries.evaluation_id
+            and pages.query = changed_queries.query
+    group by pages.evaluation_id
+
+),
+
 curve_sums as (
 
     select
@@ -275,9 +303,11 @@ final as (
         ) }} as user_std_error,
         propensity_errors.propensity_std_error,
         relative.support,
-        relative.logged_overlap
+        relative.logged_overlap,
+        changes.changed_share
     from relative
     inner join evaluation_sums on relative.evaluation_id = evaluation_sums.evaluation_id
+    inner join changes on relative.evaluation_id = changes.evaluation_id
     inner join propensity_errors on relative.evaluation_id = propensity_errors.evaluation_id
     where relative.curve = 'active'
 

@@ -513,6 +513,43 @@ def _draw_quality(ax: Axes, turns: Sequence[Row]) -> None:
     ax.set_ylabel("true nDCG@10")
 
 
+def ledger(rows: Sequence[Row], layout: Layout) -> Figure | None:
+    """Observed against predicted difference, a cross a deployment; on the diagonal both agree.
+
+    Args:
+        rows: of `fct_offline_online_ledger`, both differences known; drawn in percent.
+        layout: the room.
+    """
+    rows = [
+        row
+        for row in rows
+        if _is_number(row["predicted_delta"]) and _is_number(row["observed_delta"])
+    ]
+    if not rows:
+        return None
+    figure = _figure(layout, 3.4 if layout.narrow else 3.2)
+    ax = figure.subplots()
+    for row in rows:
+        x, y = row["predicted_delta"] * 100, row["observed_delta"] * 100
+        low, high = row["predicted_ci_low"], row["predicted_ci_high"]
+        if _is_number(low) and _is_number(high):
+            ax.hlines(y, low * 100, high * 100, color=BLUE, linewidth=1.4, alpha=0.7)
+        low, high = row["observed_ci_low"], row["observed_ci_high"]
+        if _is_number(low) and _is_number(high):
+            ax.vlines(x, low * 100, high * 100, color=BLUE, linewidth=1.4, alpha=0.7)
+        ax.plot(x, y, marker="o", markersize=6, color=BLUE)
+    ax.axline((0, 0), slope=1, color=FAINT, linewidth=1, linestyle="--")
+    ax.axhline(0, color=INK, linewidth=0.8)
+    ax.axvline(0, color=INK, linewidth=0.8)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(nbins=5))
+        axis.set_major_formatter(FuncFormatter(_signed))
+    ax.margins(0.08)
+    ax.set_xlabel("predicted offline, % clicks per search")
+    ax.set_ylabel("observed online, %")
+    return figure
+
+
 def iteration_deltas(iterations: Sequence[Row], offline_unit: str, layout: Layout) -> Figure | None:
     """Offline and online difference of every turn, side by side, with their intervals.
 

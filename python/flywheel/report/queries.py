@@ -59,6 +59,12 @@ NEEDED: dict[str, tuple[str, ...]] = {
         "ctr_e_value", "success_champion", "success_canary", "success_delta", "success_ci_low",
         "success_ci_high", "success_e_value",
     ),
+    "fct_offline_online_ledger": (
+        "deployment_id", "challenger_version", "champion_version", "offline_verdict", "outcome",
+        "predicted_delta", "predicted_ci_low", "predicted_ci_high", "observed_delta",
+        "observed_ci_low", "observed_ci_high", "support", "changed_share", "n_canary_users",
+        "is_consistent", "started_at",
+    ),
     "dim_model_versions": (
         "model_version", "state", "registered_at", "state_changed_at", "window_start",
         "window_end", "fingerprint", "metrics", "reason",
@@ -263,6 +269,12 @@ from fct_flywheel_iterations
 order by iteration, started_at, iteration_id
 """
 
+LEDGER = """
+select *
+from fct_offline_online_ledger
+order by started_at, deployment_id
+"""
+
 MODEL_VERSIONS = """
 select *
 from dim_model_versions
@@ -290,6 +302,7 @@ class ReportData:
         evaluations: rows of the newest offline evaluation.
         verdict: what that came to, or None.
         canary_decisions: one row a (deployment, look), in order.
+        ledger: one row a deployment, in order: predicted offline, observed online.
         iterations: one row a turn of the loop, in order.
         model_versions: one row a model, the newest first.
     """
@@ -309,6 +322,7 @@ class ReportData:
     evaluations: list[Row]
     verdict: Row | None
     canary_decisions: list[Row]
+    ledger: list[Row]
     iterations: list[Row]
     model_versions: list[Row]
 
@@ -347,6 +361,7 @@ def read_report_data(connection: duckdb.DuckDBPyConnection) -> ReportData:
         evaluations=rows(EVALUATIONS),
         verdict=verdict[0] if verdict else None,
         canary_decisions=rows(CANARY_DECISIONS),
+        ledger=rows(LEDGER),
         iterations=rows(ITERATIONS),
         model_versions=rows(MODEL_VERSIONS),
     )

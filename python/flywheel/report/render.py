@@ -125,6 +125,7 @@ def _render(data: ReportData, truth: Truth, settings: Settings, tell: Progress) 
         "weights": lambda: sections.weights(data),
         "offline": lambda: sections.offline(data),
         "deployments": lambda: sections.deployments(data),
+        "ledger": lambda: sections.ledger(data),
         "turns": lambda: sections.turns(data, truth),
     }
     shown = {}

@@ -5,6 +5,7 @@ Arithmetic ends at ratios of two numbers of the warehouse; whatever is decided w
 
 import json
 import math
+import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ MAX_FILES = 12
 MAX_RANKS_SHOWN = 20
 MAX_RANKS_LISTED = 100
 MAX_DEPLOYMENTS = 6
+MIN_CORRELATED = 3
 
 # Beyond this a metric is no share, and one axis cannot serve it and an nDCG.
 LARGEST_DRAWN_VALUE = 1.5
@@ -285,6 +287,33 @@ def _deployment(name: str, looks: list[Row], index: int) -> dict[str, Any]:
         "metrics": metrics,
         "picture": picture,
         "is_drawn": index < MAX_DEPLOYMENTS,
+    }
+
+
+def ledger(data: ReportData) -> dict[str, Any]:
+    """What was predicted offline of each deployment beside what users did."""
+    met = [
+        row
+        for row in data.ledger
+        if row["is_consistent"] is not None
+        and is_number(row["predicted_delta"])
+        and is_number(row["observed_delta"])
+    ]
+    predicted = [row["predicted_delta"] for row in met]
+    observed = [row["observed_delta"] for row in met]
+    correlation = None
+    if len(met) >= MIN_CORRELATED and len(set(predicted)) > 1 and len(set(observed)) > 1:
+        correlation = statistics.correlation(predicted, observed)
+    return {
+        "rows": data.ledger[::-1],
+        "n_met": len(met),
+        "n_consistent": sum(row["is_consistent"] for row in met),
+        "correlation": correlation,
+        "picture": responsive_svg(
+            "ledger",
+            "Difference in clicks of each deployment as predicted offline and as observed online.",
+            lambda layout: charts.ledger(met, layout),
+        ),
     }
 
 

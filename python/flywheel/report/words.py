@@ -94,6 +94,11 @@ def points(value: Any, digits: int = 2) -> str:
     return NOTHING if not _is_number(value) else f"{signed(float(value) * 100, digits)} pp"
 
 
+def percent(value: Any, digits: int = 1) -> str:
+    """A relative difference in percent, always with its sign."""
+    return NOTHING if not _is_number(value) else f"{signed(float(value) * 100, digits)} %"
+
+
 def interval(low: Any, high: Any, digits: int = 3) -> str:
     """[low, high]."""
     if not _is_number(low) or not _is_number(high):
@@ -209,6 +214,7 @@ FILTERS = {
     "day": day,
     "label": plain_label,
     "metric_name": metric_name,
+    "percent": percent,
     "amount": amount,
     "numbers_of": numbers_of,
 }
