@@ -36,8 +36,10 @@ class DemoPlan:
         seed: of world, traffic and ranker.
         turns: turns of each loop.
         first_days: days of production traffic before the first turn.
-        canary_days: days simulated between two builds while a canary runs.
-        canary_chunks: builds at most per canary.
+        canary_days: days simulated before each build while a canary runs; the first looks for
+            harm, and the share grows after it.
+        canary_share: of users at first; a twentieth of so few would take weeks to be enough.
+        canary_ramp_share: of users once a look shows no harm.
         searches_per_day: expected searches of humans.
         residual_share: share of relevance that no ranking feature shows, only clicks do.
     """
@@ -45,8 +47,9 @@ class DemoPlan:
     seed: int = 7
     turns: int = 3
     first_days: int = 14
-    canary_days: int = 7
-    canary_chunks: int = 2
+    canary_days: tuple[int, ...] = (5, 7, 7)
+    canary_share: float = 0.1
+    canary_ramp_share: float = 0.5
     searches_per_day: int = 1000
     residual_share: float = 0.5
 
@@ -118,7 +121,12 @@ def run_loop(
     world = World(seed=plan.seed, residual_share=plan.residual_share)
     log = settings.home / "raw_logs"
     features = world.write_features(settings.home / "ranking_features.parquet")
-    given = {**variables.for_log(str(log), "ubi", str(features)), **given}
+    given = {
+        **variables.for_log(str(log), "ubi", str(features)),
+        "canary_share": plan.canary_share,
+        "canary_ramp_share": plan.canary_ramp_share,
+        **given,
+    }
     clock = _Clock(FIRST_DAY)
 
     def serve(days: int) -> None:
@@ -165,14 +173,14 @@ def run_loop(
         challenger_ndcg = clicks_delta = verdict = None
         if outcome.status == "deployed":
             challenger_ndcg, clicks_delta = true_ndcg("canary"), true_clicks_delta()
-            for _ in range(plan.canary_chunks):
-                serve(plan.canary_days)
+            for days in plan.canary_days:
+                serve(days)
                 loop.build(settings, given, terminal, tests=False)
                 verdict = loop.judge(settings, given, terminal, at=clock.midnight)
                 if verdict.decision != "continue":
                     break
         else:
-            serve(plan.canary_days)
+            serve(plan.canary_days[0])
             loop.build(settings, given, terminal, tests=False)
         turns.append(
             {

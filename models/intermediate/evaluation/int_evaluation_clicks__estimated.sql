@@ -49,15 +49,16 @@ active_pairs as (
 #}
 pages as (
 
-    select distinct
+    select
         evaluation_id,
         search_id,
         user_id,
         query,
         context,
-        depth
+        max(rank) as depth
     from impressions
     where is_compared
+    group by evaluation_id, search_id, user_id, query, context
 
 ),
 

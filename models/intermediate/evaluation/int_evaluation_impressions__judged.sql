@@ -53,10 +53,7 @@ final as (
         impressions.doc_id,
         impressions.propensity_context as context,
         impressions.rank,
-        impressions.clicked,
-        max(impressions.rank) over (
-            partition by judged_searches.evaluation_id, judged_searches.search_id
-        ) as depth
+        impressions.clicked
     from judged_searches
     inner join impressions on judged_searches.search_id = impressions.search_id
 

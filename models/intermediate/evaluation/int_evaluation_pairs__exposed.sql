@@ -59,6 +59,21 @@ sides as (
 
 ),
 
+{# Either model could show as much as was shown. #}
+pages as (
+
+    select
+        evaluation_id,
+        search_id,
+        query,
+        context,
+        max(rank) as depth
+    from impressions
+    where is_compared
+    group by evaluation_id, search_id, query, context
+
+),
+
 {# Searches alike in all that decides what a rank is worth in them. #}
 visits as (
 
@@ -67,9 +82,8 @@ visits as (
         query,
         context,
         depth,
-        count(distinct search_id) as n_searches
-    from impressions
-    where is_compared
+        count(*) as n_searches
+    from pages
     group by evaluation_id, query, context, depth
 
 ),

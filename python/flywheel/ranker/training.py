@@ -74,7 +74,7 @@ class TrainingParameters:
     min_data_in_leaf: int = 20
     lambda_l2: float = 1.0
     max_rounds: int = 400
-    early_stopping_rounds: int = 100
+    early_stopping_rounds: int = 50
     min_validation_groups: int = 20
     rounds_without_validation: int = 100
     num_threads: int = 0
