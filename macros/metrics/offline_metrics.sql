@@ -7,7 +7,7 @@
         {'metric': 'ndcg_at_10', 'numerator': 'ndcg', 'denominator': 'n_clicked_searches'},
         {'metric': 'dcg_at_10', 'numerator': 'dcg', 'denominator': 'n_searches'},
         {'metric': 'mrr', 'numerator': 'reciprocal_rank', 'denominator': 'n_clicked_searches'},
-        {'metric': 'ips_ndcg_at_10', 'numerator': 'ips_ndcg', 'denominator': 'n_clicked_searches'},
+        {'metric': 'ips_gain_at_10', 'numerator': 'ips_gain', 'denominator': 'n_clicked_searches'},
         {'metric': 'ips_dcg_at_10', 'numerator': 'ips_dcg', 'denominator': 'n_searches'},
         {'metric': 'ips_mrr', 'numerator': 'ips_reciprocal_rank', 'denominator': 'n_searches'},
         {'metric': 'snips_ndcg_at_10', 'numerator': 'ips_dcg', 'denominator': 'ips_ideal_dcg'},

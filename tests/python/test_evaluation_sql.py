@@ -23,7 +23,7 @@ METRICS = (
     "ndcg_at_10",
     "dcg_at_10",
     "mrr",
-    "ips_ndcg_at_10",
+    "ips_gain_at_10",
     "ips_dcg_at_10",
     "ips_mrr",
     "snips_ndcg_at_10",
@@ -123,7 +123,7 @@ def sums(searches: list[Search], version: str) -> dict[str, np.ndarray]:
         found["ndcg_at_10"].append((naive_ndcg, has_click))
         found["dcg_at_10"].append((dcg(clicks), 1.0))
         found["mrr"].append((first, has_click))
-        found["ips_ndcg_at_10"].append((dcg(weights) / ideal if ideal else 0.0, has_click))
+        found["ips_gain_at_10"].append((dcg(weights) / ideal if ideal else 0.0, has_click))
         found["ips_dcg_at_10"].append((dcg(weights), 1.0))
         found["ips_mrr"].append((reciprocal, 1.0))
         found["snips_ndcg_at_10"].append((dcg(weights), dcg(sorted(weights, reverse=True))))

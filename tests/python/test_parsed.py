@@ -26,7 +26,7 @@ COMPILED = (
 CHANGED = {
     "log_format": "flat",
     "propensity_estimator": "ipf",
-    "gate_metric": "ips_ndcg_at_10",
+    "gate_metric": "ips_gain_at_10",
     "propensity_contexts": ["device"],
     "dev_targets": [],
     "bot_user_agent_patterns": [],

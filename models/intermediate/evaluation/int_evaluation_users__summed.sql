@@ -21,7 +21,7 @@ select
         Divided by the plain ideal, not by the weighted one: within a search of one click the
         weighted ideal cancels the weight, and what is left is the naive metric under another name.
     #}
-    coalesce({{ exact_sum(ratio('ips_dcg', 'ideal_dcg')) }}, 0) as ips_ndcg,
+    coalesce({{ exact_sum(ratio('ips_dcg', 'ideal_dcg')) }}, 0) as ips_gain,
     {{ exact_sum('ips_reciprocal_rank') }} as ips_reciprocal_rank
 from searches
 group by evaluation_id, side, model_version, user_id

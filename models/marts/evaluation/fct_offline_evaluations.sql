@@ -12,7 +12,7 @@
 {% set metrics = offline_metrics() %}
 {% set sums = [
     'n_searches', 'n_clicked_searches', 'ndcg', 'dcg', 'reciprocal_rank', 'click_weight',
-    'ips_dcg', 'ips_ideal_dcg', 'ips_ndcg', 'ips_reciprocal_rank'
+    'ips_dcg', 'ips_ideal_dcg', 'ips_gain', 'ips_reciprocal_rank'
 ] %}
 {% set tail = (1 - var('confidence_level')) / 2 %}
 
