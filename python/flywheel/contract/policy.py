@@ -17,7 +17,9 @@ AREAS = ("behavior", "propensity", "training", "evaluation", "canary", "flywheel
 _NAMES = {
     "staging": re.compile(r"stg_[a-z0-9]+__[a-z0-9_]*s"),
     "intermediate": re.compile(r"int_[a-z0-9_]+"),
-    "marts": re.compile(r"(fct|dim)_[a-z0-9_]*s|(fct|dim)_[a-z0-9_]+_(manifest|reconciliation)"),
+    "marts": re.compile(
+        r"(fct|dim)_[a-z0-9_]*s|(fct|dim)_[a-z0-9_]+_(manifest|reconciliation|ledger)"
+    ),
 }
 _MATURITIES = ("low", "medium", "high")
 
