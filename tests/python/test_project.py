@@ -92,7 +92,9 @@ def test_analyses_are_described_and_run(
         assert analysis["raw_code"].startswith("-- "), "an analysis begins with its question"
         sql = (compiled / f"{analysis['name']}.sql").read_text("utf-8")
         rows = sample.rows(sql)
-        assert rows or analysis["name"] == "quarantine_by_reason", analysis["name"]
+        # The sample is sound, and nobody has deployed a model on it.
+        may_be_empty = analysis["name"] in ("quarantine_by_reason", "does_the_gate_predict_users")
+        assert rows or may_be_empty, analysis["name"]
 
 
 def test_lock_pins_every_requirement_and_no_address() -> None:

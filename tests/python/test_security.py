@@ -282,7 +282,10 @@ def test_a_changed_byte_of_a_model_is_noticed_before_it_is_loaded(
     arguments = ("score", "--features", str(features), "--output", str(tmp_path / "s.parquet"))
     before = flywheel.command(*arguments, "--model", "challenger")
     assert before.status == 0, before.output
-    for path in sorted((flywheel.home / "models").rglob("*")):
+    ((version,),) = flywheel.rows(
+        "select model_version from dim_model_versions where state in ('challenger', 'canary')"
+    )
+    for path in sorted((flywheel.home / "models" / version).rglob("*")):
         if not path.is_file():
             continue
         sound = path.read_bytes()
