@@ -17,7 +17,9 @@
         cells.rank,
         cells.is_randomised,
         cells.n_impressions,
-        cells.n_clicks
+        cells.n_clicks,
+        cells.weighted_impressions,
+        cells.weighted_clicks
     from {{ cells }} as cells
     inner join {{ regimes }} as regimes
         on cells.context = regimes.context
@@ -36,7 +38,9 @@
         cells.rank,
         cells.is_randomised,
         cells.n_impressions,
-        cells.n_clicks
+        cells.n_clicks,
+        cells.weighted_impressions,
+        cells.weighted_clicks
     from {{ cells }} as cells
     inner join {{ regimes }} as regimes
         on cells.context = regimes.context

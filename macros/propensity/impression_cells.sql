@@ -1,7 +1,8 @@
 {#
     Impressions and clicks by day, context, group of users, model, query, document and rank. A swap
     moves only two documents: the one that stood first is the same document at both places, the
-    others are where the ranker put them.
+    others are where the ranker put them. Where the log says how likely a document was to stand
+    where it stood, chance chose, and one over that makes every document count alike at every rank.
 #}
 {% macro impression_cells(impressions) %}
     select
@@ -14,12 +15,18 @@
         cast(rank as integer) as rank,
         is_rank_by_chance as is_randomised,
         cast(count(*) as bigint) as n_impressions,
-        cast(sum(clicked) as bigint) as n_clicks
+        cast(sum(clicked) as bigint) as n_clicks,
+        case when count(logged_chance) > 0 then {{ exact_sum('chance_weight') }} end
+            as weighted_impressions,
+        case when count(logged_chance) > 0 then {{ exact_sum('clicked * chance_weight') }} end
+            as weighted_clicks
     from (
         select
             *,
             {{ jackknife_group('user_id', var('jackknife_groups')) }} as jackknife_group,
-            coalesce(
+            coalesce(1 / logged_chance, 1) as chance_weight,
+            logged_chance is not null
+            or coalesce(
                 is_randomised
                 and (
                     rank_before_swap = 1
@@ -28,7 +35,14 @@
                 ),
                 false
             ) as is_rank_by_chance
-        from {{ impressions }}
+        from (
+            select
+                *,
+                case
+                    when logging_propensity > 0 and logging_propensity < 1 then logging_propensity
+                end as logged_chance
+            from {{ impressions }}
+        ) as with_chance
     ) as marked
     group by
         cast(searched_at as date),

@@ -2,11 +2,14 @@
     Replicate 0 holds everything, replicate g everything but group g. Totals minus the group's own
     counts touch each count twice, where summing the other groups would touch it once a group.
 #}
-{% macro leave_one_group_out(cells, keys) %}
+{% macro leave_one_group_out(cells, keys, weights=[]) %}
     with totals as (
         select
             {{ keys | join(', ') }},
             cast(sum(n_impressions) as bigint) as n_impressions,
+            {% for weight in weights %}
+            {{ exact_sum(weight) }} as {{ weight }},
+            {% endfor %}
             cast(sum(n_clicks) as bigint) as n_clicks
         from {{ cells }}
         group by {{ keys | join(', ') }}
@@ -17,6 +20,9 @@
             {{ keys | join(', ') }},
             jackknife_group,
             cast(sum(n_impressions) as bigint) as n_impressions,
+            {% for weight in weights %}
+            {{ exact_sum(weight) }} as {{ weight }},
+            {% endfor %}
             cast(sum(n_clicks) as bigint) as n_clicks
         from {{ cells }}
         group by {{ keys | join(', ') }}, jackknife_group
@@ -41,6 +47,9 @@
         {% endfor %}
         replicates.replicate,
         totals.n_impressions - coalesce(by_group.n_impressions, 0) as n_impressions,
+        {% for weight in weights %}
+        totals.{{ weight }} - coalesce(by_group.{{ weight }}, 0) as {{ weight }},
+        {% endfor %}
         totals.n_clicks - coalesce(by_group.n_clicks, 0) as n_clicks
     from totals
     inner join replicates

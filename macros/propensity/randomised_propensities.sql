@@ -1,22 +1,29 @@
 {#
     Where chance alone chose the rank, relevance is the same at every rank, and the click rates
-    differ by examination only.
+    differ by examination only. Cells whose impressions were drawn with chances that the log names
+    (logging_propensity) count by one over them; in the others each counts once.
 #}
 {% macro randomised_propensities(cells) %}
     with randomised as (
-        select *
+        select
+            *,
+            coalesce(weighted_impressions, n_impressions) as exposure,
+            coalesce(weighted_clicks, n_clicks) as gain
         from {{ cells }}
         where is_randomised
     ),
 
     counts as (
-        {{ leave_one_group_out('randomised', ['context', 'rank']) | indent(8) }}
+        {{
+            leave_one_group_out('randomised', ['context', 'rank'], ['exposure', 'gain'])
+            | indent(8)
+        }}
     ),
 
     rates as (
         select
             *,
-            cast(n_clicks as double) / nullif(n_impressions, 0) as click_rate
+            gain / nullif(exposure, 0) as click_rate
         from counts
     ),
 

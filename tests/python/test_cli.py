@@ -38,6 +38,8 @@ PUBLIC_TABLES = (
     "fct_flywheel_iterations",
     "fct_impressions",
     "fct_offline_evaluations",
+    "fct_offline_online_ledger",
+    "fct_offline_verdicts",
     "fct_position_propensities",
     "fct_propensity_diagnostics",
     "fct_quarantined_rows",

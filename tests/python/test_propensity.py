@@ -1,6 +1,7 @@
 """Examination by rank: against other implementations, against known curves, and its intervals."""
 
 import hashlib
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -80,7 +81,8 @@ def shuffled_or_ranked_log(
 def load(connection: duckdb.DuckDBPyConnection, log: dict[str, np.ndarray]) -> None:
     """Make int_position_cells and int_propensity_ranks of a log."""
     one_regime = np.full(len(log["rank"]), "m")
-    connection.register("log", pa.table({"serving_regime": one_regime} | log))
+    unknown = pa.nulls(len(one_regime), pa.float64())
+    connection.register("log", pa.table({"serving_regime": one_regime, "chance": unknown} | log))
     connection.execute(
         """
         create or replace table int_position_cells as
@@ -93,7 +95,9 @@ def load(connection: duckdb.DuckDBPyConnection, log: dict[str, np.ndarray]) -> N
             cast(rank as integer) as rank,
             is_randomised,
             count(*) as n_impressions,
-            cast(sum(clicked) as bigint) as n_clicks
+            cast(sum(clicked) as bigint) as n_clicks,
+            cast(sum(1 / chance) as double) as weighted_impressions,
+            cast(sum(clicked / chance) as double) as weighted_clicks
         from log
         group by all
         """
@@ -283,6 +287,41 @@ def test_fitted_power_law_recovers_the_decay_from_thin_queries(
         "where estimator = 'fitted_power_law'"
     ).fetchall()[0]
     assert abs(alpha - truth) < 2 * error < 0.2, (alpha, error)
+
+
+def test_a_logged_chance_undoes_a_ranker_that_draws(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    """Ranks are drawn with chances that favour the relevant; by one over them all count alike.
+
+    Of three documents the pages are the six orders, each drawn with a known chance; a document's
+    chance of a rank is the sum over the orders that put it there.
+    """
+    rng = np.random.default_rng(31)
+    n, truth = 60_000, np.array([1.0, 0.6, 0.3])
+    relevance = np.array([0.9, 0.5, 0.1])
+    orders = np.array(list(itertools.permutations(range(3))))
+    likely = np.array([0.4, 0.2, 0.16, 0.1, 0.08, 0.06])
+    drawn = orders[rng.choice(6, n, p=likely)]
+    chance = np.array([[likely[orders[:, k] == d].sum() for k in range(3)] for d in range(3)])
+    ranks = np.tile(np.arange(3), (n, 1))
+    log = {
+        "context": np.zeros(3 * n, dtype=int),
+        "jackknife_group": np.repeat(rng.integers(1, GROUPS + 1, n), 3),
+        "query": np.zeros(3 * n, dtype=int),
+        "doc_id": drawn.ravel(),
+        "rank": ranks.ravel() + 1,
+        "clicked": (rng.uniform(size=(n, 3)) < truth * relevance[drawn]).ravel().astype(np.int64),
+        "is_randomised": np.full(3 * n, True),
+    }
+    estimate(connection, log | {"chance": chance[drawn, ranks].ravel()})
+    found = np.log(curve(connection, "randomised")[1:] / truth[1:])
+    errors = curve(connection, "randomised", "std_error_log")[1:]
+    assert (np.abs(found) < 3 * errors).all(), (found, errors)
+    assert (errors < 0.05).all()
+    # Taken for a shuffle the same log blames the ranks for the relevance.
+    estimate(connection, log)
+    assert (np.log(curve(connection, "randomised")[1:] / truth[1:]) < -0.2).all()
 
 
 def test_a_decay_that_runs_off_identifies_nothing(connection: duckdb.DuckDBPyConnection) -> None:

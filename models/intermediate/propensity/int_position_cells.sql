@@ -74,7 +74,9 @@ select
     all_days.rank,
     all_days.is_randomised,
     cast(sum(all_days.n_impressions) as bigint) as n_impressions,
-    cast(sum(all_days.n_clicks) as bigint) as n_clicks
+    cast(sum(all_days.n_clicks) as bigint) as n_clicks,
+    {{ exact_sum('all_days.weighted_impressions') }} as weighted_impressions,
+    {{ exact_sum('all_days.weighted_clicks') }} as weighted_clicks
 from all_days
 inner join regimes
     on all_days.search_date = regimes.search_date
