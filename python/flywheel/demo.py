@@ -21,6 +21,7 @@ from flywheel.errors import FlywheelError
 from flywheel.files import write_atomic
 from flywheel.settings import Settings, load_settings
 from flywheel.terminal import Terminal
+from flywheel.warehouse import connect
 
 MARKER = "demo.json"
 OUTCOME = "turns.json"
@@ -193,6 +194,7 @@ def run_loop(
                 "challenger_version": outcome.challenger_version,
                 "challenger_true_ndcg": challenger_ndcg,
                 "true_clicks_delta": clicks_delta,
+                "observed": _observed(settings, outcome.challenger_version),
                 "champion_version": registry.champion(settings),
                 "champion_true_ndcg": true_ndcg("champion"),
             }
@@ -263,6 +265,19 @@ def _offline(row: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return {name: row[name] for name in names} if row else None
 
 
+def _observed(settings: Settings, version: str | None) -> dict[str, Any] | None:
+    """What users made of a model, as the ledger has it; of a ramped canary, the larger share."""
+    with connect(settings) as warehouse:
+        row = warehouse.execute(
+            "select observed_delta, observed_ci_low, observed_ci_high "
+            "from fct_offline_online_ledger where challenger_version = ? "
+            "and observed_delta is not null order by started_at desc, deployment_id desc limit 1",
+            [version],
+        ).fetchone()
+    names = ("relative_delta", "relative_delta_ci_low", "relative_delta_ci_high")
+    return dict(zip(names, row, strict=True)) if row else None
+
+
 def _truth(turned: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
     lines = []
     for name, outcome in (("flywheel", turned), ("raw clicks", raw)):
@@ -285,11 +300,7 @@ def _show(turned: Mapping[str, Any], raw: Mapping[str, Any], terminal: Terminal)
         rows.append(
             (
                 str(mine["turn"]),
-                f"{offline['verdict']}: {offline['relative_delta']:+.1%} "
-                f"[{offline['relative_delta_ci_low']:+.1%}, "
-                f"{offline['relative_delta_ci_high']:+.1%}]"
-                if offline
-                else "-",
+                f"{offline['verdict']}: {_clicks(offline)}" if offline else "-",
                 mine["verdict"] or mine["status"],
                 f"{mine['champion_true_ndcg']:.4f}",
                 f"({other['verdict'] or other['status']})",
@@ -309,9 +320,36 @@ def _show(turned: Mapping[str, Any], raw: Mapping[str, Any], terminal: Terminal)
         ],
         rows,
     )
+    deployed = [mine for mine in turned["turns"] if mine["true_clicks_delta"] is not None]
+    if deployed:
+        terminal.line()
+        terminal.table(
+            "Clicks per search, each canary against its champion",
+            [
+                *(("turn", "right"), ("predicted offline", "left"), ("observed online", "left")),
+                ("true", "right"),
+            ],
+            [
+                (
+                    str(mine["turn"]),
+                    _clicks(mine["offline"]),
+                    _clicks(mine["observed"]),
+                    f"{mine['true_clicks_delta']:+.1%}",
+                )
+                for mine in deployed
+            ],
+        )
+    terminal.line()
     for mine in turned["turns"]:
         if mine["verdict_reason"]:
             terminal.line(f"turn {mine['turn']}: {mine['verdict']} - {mine['verdict_reason']}")
+
+
+def _clicks(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return "-"
+    low, high = row["relative_delta_ci_low"], row["relative_delta_ci_high"]
+    return f"{row['relative_delta']:+.1%} [{low:+.1%}, {high:+.1%}]"
 
 
 def read_outcome(home: Path) -> dict[str, Any]:
