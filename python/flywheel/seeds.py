@@ -49,6 +49,9 @@ def check_seeds(
         "raw_clicks_above_production": sum(e["raw_clicks"] > e["production"] for e in found),
         "ranks_covered": sum(e["ranks_covered"] for e in found),
         "ranks": sum(e["ranks"] for e in found),
+        "deployments": sum(e["deployments"] for e in found),
+        "predictions_right": sum(e["predictions_right"] for e in found),
+        "observations_right": sum(e["observations_right"] for e in found),
         "least_bot_precision": min(e["bot_precision"] for e in found),
         "least_bot_recall": min(e["least_bot_recall"] for e in found),
     }
@@ -56,7 +59,10 @@ def check_seeds(
     terminal.line(
         f"Flywheel above raw clicks in {summary['flywheel_above_raw_clicks']} of {n_seeds} worlds, "
         f"raw clicks above production in {summary['raw_clicks_above_production']}; "
-        f"{summary['ranks_covered']} of {summary['ranks']} propensities within their intervals."
+        f"{summary['ranks_covered']} of {summary['ranks']} propensities within their intervals; "
+        f"of {summary['deployments']} deployments the true difference in clicks is within the "
+        f"predicted interval in {summary['predictions_right']}, within the observed one in "
+        f"{summary['observations_right']}."
     )
     return summary
 
@@ -82,6 +88,9 @@ def _one_world(home: Path, seed: int, turns: int) -> dict[str, Any]:
         if loop.wait() != 0:
             raise FlywheelError(f"The {name} loop failed; see {home / name / 'output.txt'}.")
     outcomes = {name: read_outcome(home / name) for name in loops}
+    deployed = [
+        turn for turn in outcomes["flywheel"]["turns"] if turn["true_clicks_delta"] is not None
+    ]
     measured = _against_the_truth(home / "flywheel", outcomes["flywheel"]["propensities"])
     shutil.rmtree(home, ignore_errors=True)
     return {
@@ -89,8 +98,20 @@ def _one_world(home: Path, seed: int, turns: int) -> dict[str, Any]:
         "production": outcomes["flywheel"]["production_ndcg"],
         **{name: outcomes[name]["turns"][-1]["champion_true_ndcg"] for name in loops},
         "verdicts": [turn["verdict"] or turn["status"] for turn in outcomes["flywheel"]["turns"]],
+        "deployments": len(deployed),
+        "predictions_right": sum(_holds(turn, "offline") for turn in deployed),
+        "observations_right": sum(_holds(turn, "observed") for turn in deployed),
         **measured,
     }
+
+
+def _holds(turn: dict[str, Any], side: str) -> bool:
+    """Whether an interval of the ledger holds the true difference in clicks of a turn's canary."""
+    said = turn[side]
+    if said is None:
+        return False
+    low, high = said["relative_delta_ci_low"], said["relative_delta_ci_high"]
+    return low <= turn["true_clicks_delta"] <= high
 
 
 def _against_the_truth(home: Path, propensities: list[float]) -> dict[str, Any]:

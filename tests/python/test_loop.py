@@ -99,6 +99,24 @@ def test_the_turn_says_what_the_tables_say(loops: Loops) -> None:
     assert row["deployment_id"] == running.deployment_id
 
 
+def test_the_verdict_holds_the_truth(loops: Loops) -> None:
+    """Clicks that the pages of either model would earn, which only the simulator knows."""
+    deployment = load_deployment(loops.flywheel.home / "deployment.json")
+    earned = {
+        name: loops.world.expected_clicks(order)
+        for name, order in page_orders(loops.world, deployment).items()
+    }
+    truth = earned["canary"] / earned["champion"] - 1
+    offline = loops.turn.offline
+    assert offline["relative_delta_ci_low"] <= truth <= offline["relative_delta_ci_high"]
+    assert truth > 0.1
+    assert offline["verdict"] in ("better", "unsupported")
+    ((predicted, verdict),) = loops.flywheel.rows(
+        "select predicted_delta, offline_verdict from fct_offline_online_ledger"
+    )
+    assert (predicted, verdict) == (offline["relative_delta"], offline["verdict"])
+
+
 def test_propensities_hold_the_truth(loops: Loops) -> None:
     """Misses among the nine free ranks stay below what 95 % intervals allow once in a thousand."""
     rows = loops.flywheel.records(
