@@ -129,6 +129,7 @@ def build(
             false as is_converted,
             false as is_randomised,
             cast(null as integer) as rank_before_swap,
+            cast(null as double) as logging_propensity,
             'all' as propensity_context,
             cast(null as varchar) as model_version
         from log
