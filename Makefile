@@ -11,7 +11,7 @@ export DBT_PROFILES_DIR ?= .
 export DO_NOT_TRACK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test test-all test-equivalence test-slow mutation fuzz chaos run lint bench bench-bots bench-canary lock clean
+.PHONY: help setup demo check test test-all test-equivalence test-slow mutation fuzz chaos run lint bench bench-bots bench-canary bench-decisions lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -70,6 +70,9 @@ bench-bots: setup ## precision and recall of the bot rules by kind, in simulated
 
 bench-canary: setup ## errors and power of the canary's rule, on simulated users (docs/canary.md)
 	@$(BIN)/python -m flywheel.bench_canary --write
+
+bench-decisions: setup ## gate, propensities and canary against known truth (docs/decisions-bench.md)
+	@PYTHONPATH=python:tests/python $(BIN)/python -m bench_decisions --write
 
 lock: ## pin requirements.in again (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \

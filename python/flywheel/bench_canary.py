@@ -351,17 +351,17 @@ def markdown(
     return "\n".join(lines) + "\n"
 
 
-def write_page(page: Path, tables: str) -> None:
+def write_page(page: Path, tables: str, mark: str = MARK) -> None:
     """Put the tables between the marks of the page.
 
     Raises:
         FlywheelError: the page has not exactly two marks.
     """
-    parts = page.read_text(encoding="utf-8").split(MARK)
+    parts = page.read_text(encoding="utf-8").split(mark)
     if len(parts) != 3:
-        raise FlywheelError(f"{page} must hold the line {MARK} twice, around the tables; add it.")
+        raise FlywheelError(f"{page} must hold the line {mark} twice, around the tables; add it.")
     parts[1] = f"\n\n{tables}\n"
-    page.write_text(MARK.join(parts), encoding="utf-8")
+    page.write_text(mark.join(parts), encoding="utf-8")
 
 
 @click.command()

@@ -40,7 +40,7 @@ class SqlProject:
             extensions=["jinja2.ext.do"], undefined=jinja2.StrictUndefined
         )
         self._environment.globals |= {
-            "var": self._var,
+            "var": self.variable,
             "ref": lambda name: name,
             "source": lambda schema, name: name,
             "config": lambda **_: "",
@@ -81,7 +81,8 @@ class SqlProject:
         for name in names:
             connection.execute(f"create or replace table {name} as {self.model(name)}")
 
-    def _var(self, name: str, *default: Any) -> Any:
+    def variable(self, name: str, *default: Any) -> Any:
+        """Value of a var."""
         return self._variables.get(name, *default) if default else self._variables[name]
 
     def _dispatch(self, name: str, package: str = "") -> Any:

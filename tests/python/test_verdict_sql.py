@@ -1,43 +1,21 @@
 """The verdict on a challenger, in worlds whose truth is known."""
 
 import dataclasses
-import functools
 from typing import Any
 
-import duckdb
 import numpy as np
 import pytest
 
-from sql_project import SqlProject
-from verdict_worlds import ALPHA, KINDS, VerdictWorld, empty_warehouse, fill, verdict_world
-
-MODELS = (
-    "int_evaluation_impressions__judged",
-    "int_evaluation_propensities",
-    "int_evaluation_pairs__exposed",
-    "int_evaluation_orders__fitted",
-    "int_evaluation_pairs__expected",
-    "int_evaluation_clicks__estimated",
-    "fct_offline_verdicts",
+from verdict_worlds import (
+    ALPHA,
+    KINDS,
+    VerdictWorld,
+    empty_warehouse,
+    fill,
+    judged,
+    verdict,
+    verdict_world,
 )
-
-
-@functools.cache
-def project(**variables: Any) -> SqlProject:
-    return SqlProject(**variables)
-
-
-def verdict(world: VerdictWorld, **given: Any) -> dict[str, Any]:
-    """The row of fct_offline_verdicts for the world's challenger."""
-    connection = empty_warehouse()
-    fill(connection, world, **given)
-    return judged(connection)
-
-
-def judged(connection: duckdb.DuckDBPyConnection, **variables: Any) -> dict[str, Any]:
-    project(**variables).build(connection, *MODELS)
-    (row,) = connection.sql("select * from fct_offline_verdicts").to_arrow_table().to_pylist()
-    return row
 
 
 @pytest.mark.parametrize("kind", KINDS)

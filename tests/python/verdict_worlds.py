@@ -6,16 +6,30 @@ with noise and shows its ten best; a document at rank k is clicked with a chance
 would really earn is known from the same formula.
 """
 
+import functools
 from dataclasses import dataclass
+from typing import Any
 
 import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from sql_project import SqlProject
+
 N_QUERIES, N_CANDIDATES, PAGE, N_USERS = 400, 25, 10, 1800
 ALPHA = 0.8
 KINDS = ("blend", "independent", "noisy_copy", "from_below", "junk")
+
+MODELS = (
+    "int_evaluation_impressions__judged",
+    "int_evaluation_propensities",
+    "int_evaluation_pairs__exposed",
+    "int_evaluation_orders__fitted",
+    "int_evaluation_pairs__expected",
+    "int_evaluation_clicks__estimated",
+    "fct_offline_verdicts",
+)
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -183,3 +197,23 @@ def fill(
     )
     for name in "sip":
         connection.unregister(name)
+
+
+@functools.cache
+def project(**variables: Any) -> SqlProject:
+    """The project with other vars, rendered once."""
+    return SqlProject(**variables)
+
+
+def verdict(world: VerdictWorld, **given: Any) -> dict[str, Any]:
+    """The row of fct_offline_verdicts for the world's challenger."""
+    connection = empty_warehouse()
+    fill(connection, world, **given)
+    return judged(connection)
+
+
+def judged(connection: duckdb.DuckDBPyConnection, **variables: Any) -> dict[str, Any]:
+    """The row of fct_offline_verdicts for what is in the warehouse."""
+    project(**variables).build(connection, *MODELS)
+    (row,) = connection.sql("select * from fct_offline_verdicts").to_arrow_table().to_pylist()
+    return row

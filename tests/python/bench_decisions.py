@@ -1,0 +1,468 @@
+"""`make bench-decisions`: how often the loop decides rightly, in worlds whose truth is known.
+
+Three parts, all through the project's own SQL: the gate's verdicts on challengers, the examination
+by rank that it rests on, and canaries that change nothing or something. What a cell of the grid
+found is kept as soon as it is known, with a fingerprint of all it depends on, so that a run that
+was interrupted goes on where it was, and a change of the SQL measures anew what it touches.
+"""
+
+import hashlib
+import inspect
+import json
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import click
+import duckdb
+import numpy as np
+
+import propensity_worlds
+import verdict_worlds
+from flywheel import bench_bots, bench_canary
+from flywheel.bench_canary import Scenario
+from flywheel.errors import FlywheelError
+from flywheel.files import atomic_path
+from flywheel.settings import load_settings
+from flywheel.terminal import Terminal
+
+MARK = "<!-- written by make bench-decisions -->"
+COMMAND = "make bench-decisions"
+
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A piece of the grid that is measured at once.
+
+    Attributes:
+        name: 'part/row/number', the key of its result.
+        fingerprint: of the SQL, the world and the settings that the result depends on.
+        measure: finds the result, numbers by the names of `RESULTS`.
+    """
+
+    name: str
+    fingerprint: str
+    measure: Callable[[], Result]
+
+    @property
+    def row(self) -> str:
+        """Part and row, without the number."""
+        return self.name.rpartition("/")[0]
+
+
+RESULTS = {
+    "gate": ("truth", "estimate", "ci_low", "ci_high", "support", "verdict"),
+    "propensities": ("error", "power_law_error", "intervals", "covered"),
+    "canary": ("experiments", "promoted", "rolled_back", "within_two_looks", "canary_users"),
+}
+"""What a cell of each part finds."""
+
+
+# The gate
+
+WORLDS = 12
+PAIRS = 88
+"""Further worlds whose challenger is exchangeable with the champion."""
+GAIN_WORTH = 0.02
+"""Relative gain in clicks that one would like the gate to see."""
+KINDS = {
+    "blend": "blend of the champion with something new",
+    "independent": "another, as good",
+    "noisy_copy": "the champion with noise",
+    "from_below": "brings good documents from below",
+    "junk": "brings junk from below",
+}
+
+
+def gate_cell(kind: str, seed: int, **world: Any) -> Result:
+    """The verdict on one challenger, beside the truth."""
+    made = verdict_worlds.verdict_world(kind, seed, **world)
+    row = verdict_worlds.verdict(made)
+    return {
+        "truth": made.truth,
+        "estimate": row["relative_delta"],
+        "ci_low": row["relative_delta_ci_low"],
+        "ci_high": row["relative_delta_ci_high"],
+        "support": row["support"],
+        "verdict": row["verdict"],
+    }
+
+
+# The propensities
+
+LOGS = 12
+LOG_WORLDS = {
+    "mixed": ("each search ranked with noise of its own", "0"),
+    "shuffled": ("5 % of searches in random order", "0"),
+    "similar": ("two similar rankers by turns", "0"),
+    "devices": ("mobile, in a log with desktop", "1"),
+    "in_turn": ("a ranker a day, named after it", "0"),
+}
+"""By world: what it is, and the context that is looked at."""
+
+
+def propensity_cell(world: str, seed: int, **log: Any) -> Result:
+    """Errors of the curve in use at ranks 2 to 10, and how often its intervals hold the truth."""
+    context = LOG_WORLDS[world][1]
+    project = verdict_worlds.project()
+    with duckdb.connect() as connection:
+        connection.execute("set threads = 2")
+        propensity_worlds.load(connection, propensity_worlds.standard_log(seed, world, **log))
+        project.build(connection, *propensity_worlds.MODELS)
+        rows = propensity_worlds.active_curve(connection, context)[1:]
+    truth = propensity_worlds.log_examination(context)
+    true = np.array([truth[row[0] - 1] for row in rows])
+    assumed = -project.variable("propensity_alpha") * np.log([row[0] for row in rows])
+    limits = [
+        (np.log(row[2:4]), at) for row, at in zip(rows, true, strict=True) if row[2] is not None
+    ]
+    return {
+        "error": float(np.mean(np.abs(np.log([row[1] for row in rows]) - true))),
+        "power_law_error": float(np.mean(np.abs(assumed - true))),
+        "intervals": len(limits),
+        "covered": sum(bool(low <= at <= high) for (low, high), at in limits),
+    }
+
+
+# The canary
+
+
+def _known(scenarios: Sequence[Scenario], *names: str) -> list[Scenario]:
+    return [scenario for scenario in scenarios if scenario.name in names]
+
+
+NOTHING = _known(bench_canary.NOTHING, "as most sites", "heavy tail, sigma 2")
+HARM = _known(bench_canary.HARM, "2,000 canary users a day")
+GAIN = _known(bench_canary.GAIN, "3,000 users, 5%", "3,000 users, 50%", "20,000 users, 5%")
+CANARIES = (
+    *(("nothing", scenario, 600) for scenario in NOTHING),
+    *(("harm", scenario, 200) for scenario in HARM),
+    *(("gain", scenario, 300) for scenario in GAIN),
+)
+"""Row of the table, scenario and experiments."""
+
+
+@cache
+def canary_rule() -> dict[str, str]:
+    """SQL of the models that decide on a canary."""
+    return {name: verdict_worlds.project().model(name) for name in bench_canary.RULE}
+
+
+def canary_cell(scenario: Scenario, experiments: int, seed: int) -> Result:
+    """How many canaries of the scenario were promoted and rolled back."""
+    found = bench_canary.replay(scenario, experiments, seed, canary_rule())
+    counted = {
+        name: round(getattr(found, name) * experiments)
+        for name in ("promoted", "rolled_back", "within_two_looks")
+    }
+    return {"experiments": experiments, **counted, "canary_users": found.canary_users}
+
+
+# The grid
+
+
+def _fingerprint(models: Sequence[str], *more: Any) -> str:
+    """Of the models' SQL without comments and layout, and of sources and settings."""
+    project = verdict_worlds.project()
+    sql = "\n".join(project.model(name) for name in models)
+    words = " ".join(re.sub(r"--[^\n]*", "", sql).split())
+    return hashlib.sha256("\n".join([words, *map(str, more)]).encode()).hexdigest()[:16]
+
+
+def grid() -> list[Cell]:
+    """Every cell of the benchmark, in the order in which they are measured."""
+    source = inspect.getsource
+    gate = _fingerprint(verdict_worlds.MODELS, source(verdict_worlds), source(gate_cell))
+    log = _fingerprint(propensity_worlds.MODELS, source(propensity_worlds), source(propensity_cell))
+    canary = _fingerprint(bench_canary.RULE, source(bench_canary), source(canary_cell))
+    challengers = [
+        *((kind, kind, seed) for seed in range(WORLDS) for kind in KINDS),
+        *(("pairs", "independent", WORLDS + number) for number in range(PAIRS)),
+    ]
+    return [
+        *(
+            Cell(f"gate/{row}/{seed}", gate, partial(gate_cell, kind, seed))
+            for row, kind, seed in challengers
+        ),
+        *(
+            Cell(f"propensities/{world}/{seed}", log, partial(propensity_cell, world, seed))
+            for seed in range(LOGS)
+            for world in LOG_WORLDS
+        ),
+        *(
+            Cell(
+                f"canary/{row}/{seed}",
+                hashlib.sha256(f"{canary} {scenario} {experiments}".encode()).hexdigest()[:16],
+                partial(canary_cell, scenario, experiments, seed),
+            )
+            for seed, (row, scenario, experiments) in enumerate(CANARIES)
+        ),
+    ]
+
+
+def known(results: Path, cells: Sequence[Cell]) -> dict[str, Result]:
+    """What an earlier run has found of these cells, by name; without what no longer holds.
+
+    Raises:
+        FlywheelError: the file is not one that this benchmark wrote.
+    """
+    if not results.exists():
+        return {}
+    try:
+        read = json.loads(results.read_text(encoding="utf-8"))["cells"]
+        of = {cell.name: cell.fingerprint for cell in cells}
+        found = {
+            name: row["result"]
+            for name, row in read.items()
+            if row["fingerprint"] == of.get(name, "")
+        }
+        for name, result in found.items():
+            if set(result) != set(RESULTS[name.partition("/")[0]]):
+                raise ValueError(f"{name} lacks a result")
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        said = f"{type(error).__name__}: {error}"
+        raise FlywheelError(
+            f"{results} is damaged ({said}); restore it, or delete it to measure everything again."
+        ) from None
+    return {cell.name: found[cell.name] for cell in cells if cell.name in found}
+
+
+def keep(results: Path, cells: Sequence[Cell], found: Mapping[str, Result]) -> None:
+    """Write what is known, a line a cell; an interruption leaves the file before or after it."""
+    lines = [
+        f'    "{cell.name}": '
+        + json.dumps({"fingerprint": cell.fingerprint, "result": found[cell.name]})
+        for cell in cells
+        if cell.name in found
+    ]
+    with atomic_path(results) as temporary:
+        text = '{\n  "cells": {\n' + ",\n".join(lines) + "\n  }\n}\n"
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _rounded(result: Result) -> Result:
+    """Six digits: what is behind them differs between machines."""
+    return {
+        name: float(f"{value:.6g}") if isinstance(value, float) else value
+        for name, value in result.items()
+    }
+
+
+def run(
+    cells: Sequence[Cell],
+    results: Path,
+    terminal: Terminal,
+    *,
+    minutes: float = float("inf"),
+    only: str | None = None,
+) -> dict[str, Result]:
+    """Measure the cells that are not known yet, and keep each as soon as it is.
+
+    Args:
+        cells: of the whole grid.
+        results: file of what is known.
+        terminal: for progress.
+        minutes: after these no further cell is begun.
+        only: the part to measure; None for all.
+
+    Returns:
+        All that is known now, by name of the cell.
+    """
+    end = time.monotonic() + 60 * minutes
+    found = known(results, cells)
+    keep(results, cells, found)
+    left = [
+        cell
+        for cell in cells
+        if cell.name not in found and only in (None, cell.name.partition("/")[0])
+    ]
+    if found:
+        terminal.line(f"{len(found)} of {len(cells)} cells are known from an earlier run.")
+    for row in dict.fromkeys(cell.row for cell in left):
+        mine = [cell for cell in left if cell.row == row]
+        with terminal.step(row) as step:
+            for done, cell in enumerate(mine):
+                step.result = f"{done} of {len(mine)} measured"
+                if time.monotonic() >= end:
+                    return found
+                step.tick(done, len(mine), cell.name)
+                found[cell.name] = _rounded(cell.measure())
+                keep(results, cells, found)
+            step.result = f"{len(mine)} measured"
+    return found
+
+
+# The tables
+
+
+def _percent(value: float, digits: int = 1) -> str:
+    return f"{100 * value:+.{digits}f} %"
+
+
+def _share(hits: Sequence[int], trials: Sequence[int]) -> str:
+    """A share with its 95 % interval; what is alike within a cluster counts as such."""
+    share, low, high = (100 * value for value in bench_bots.interval(hits, trials))
+    return f"{share:.1f} % ({low:.1f} to {high:.1f})" if sum(trials) else ""
+
+
+def _of(found: Mapping[str, Result], row: str) -> list[Result]:
+    return [result for name, result in found.items() if name.rpartition("/")[0] == row]
+
+
+def is_wrong(row: Result) -> bool:
+    """Whether a verdict says the opposite of the truth; `unsupported` says nothing."""
+    return (row["verdict"] == "better" and row["truth"] <= 0) or (
+        row["verdict"] == "not_better" and row["truth"] > 0
+    )
+
+
+def _holds(row: Result) -> bool:
+    return bool(row["ci_low"] <= row["truth"] <= row["ci_high"])
+
+
+def gate_lines(found: Mapping[str, Result]) -> list[str]:
+    """The table of verdicts, and what is said of all of them."""
+    lines = [
+        "| challenger | worlds | true clicks | estimate | mean interval | support | `better` "
+        "| `unsupported` | `not_better` | wrong | interval holds the truth |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for kind, name in (KINDS | {"pairs": "another, as good: further pairs"}).items():
+        rows = _of(found, f"gate/{kind}")
+        if not rows:
+            continue
+        mean = {
+            column: float(np.mean([row[column] for row in rows]))
+            for column in ("truth", "estimate", "ci_low", "ci_high", "support")
+        }
+        verdicts = [row["verdict"] for row in rows]
+        counts = " | ".join(
+            str(verdicts.count(verdict)) for verdict in ("better", "unsupported", "not_better")
+        )
+        lines.append(
+            f"| {name} | {len(rows)} | {_percent(mean['truth'])} | {_percent(mean['estimate'])} "
+            f"| {_percent(mean['ci_low'], 0)} to {_percent(mean['ci_high'], 0)} "
+            f"| {100 * mean['support']:.0f} % | {counts} | {sum(map(is_wrong, rows))} "
+            f"| {sum(map(_holds, rows))} |"
+        )
+    kinds = [row for kind in KINDS for row in _of(found, f"gate/{kind}")]
+    pairs = _of(found, "gate/independent") + _of(found, "gate/pairs")
+    everything = kinds + _of(found, "gate/pairs")
+    lines.append("")
+    if len(kinds) > 1:
+        points, truths = ([row[name] for row in kinds] for name in ("estimate", "truth"))
+        lines += [
+            f"- Correlation of estimate and truth over the {len(kinds)} worlds of five kinds: "
+            f"{np.corrcoef(points, truths)[0, 1]:.2f}.",
+        ]
+    gains = [int(row["verdict"] == "better") for row in everything if row["truth"] >= GAIN_WORTH]
+    if gains:
+        lines.append(
+            f"- Challengers that gain {GAIN_WORTH:.0%} or more called `better`: "
+            f"{sum(gains)} of {len(gains)}, {_share(gains, [1] * len(gains))}."
+        )
+    if pairs:
+        ones = [1] * len(pairs)
+        errors = [int(row["verdict"] == "better") for row in pairs]
+        lines += [
+            f"- Challengers exchangeable with the champion called `better`: "
+            f"{sum(errors)} of {len(pairs)}, {_share(errors, ones)}.",
+            f"- Wrong verdicts: {sum(map(is_wrong, everything))} of {len(everything)}.",
+            f"- Intervals that hold the truth: "
+            f"{_share([int(_holds(row)) for row in everything], [1] * len(everything))}.",
+        ]
+    return lines
+
+
+def propensity_lines(found: Mapping[str, Result]) -> list[str]:
+    """The table of examination by rank."""
+    lines = [
+        "| log | logs | mean error of the curve in use | worst log | of `propensity_alpha` alone "
+        "| intervals | of these hold the truth |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for world, (name, _) in LOG_WORLDS.items():
+        rows = _of(found, f"propensities/{world}")
+        if not rows:
+            continue
+        errors = [row["error"] for row in rows]
+        with_intervals = [row for row in rows if row["intervals"]]
+        covered, intervals = (
+            [row[column] for row in with_intervals] for column in ("covered", "intervals")
+        )
+        lines.append(
+            f"| {name} | {len(rows)} | {np.mean(errors):.3f} | {max(errors):.3f} "
+            f"| {np.mean([row['power_law_error'] for row in rows]):.3f} "
+            f"| {sum(intervals)} of {9 * len(rows)} | {_share(covered, intervals)} |"
+        )
+    return lines
+
+
+def canary_lines(found: Mapping[str, Result]) -> list[str]:
+    """The table of canaries."""
+    lines = [
+        "| canary | CTR | clicks | users, days | experiments | promoted | rolled back "
+        "| within two looks |",
+        "|---|--:|--:|---|--:|--:|--:|--:|",
+    ]
+    for seed, (row, scenario, _) in enumerate(CANARIES):
+        result = found.get(f"canary/{row}/{seed}")
+        if result is None:
+            continue
+        n = result["experiments"]
+        promoted, back, soon = (
+            _share([1] * result[name] + [0] * (n - result[name]), [1] * n)
+            for name in ("promoted", "rolled_back", "within_two_looks")
+        )
+        lines.append(
+            f"| {scenario.name} | {scenario.ctr} | {scenario.lift:+.0%} "
+            f"| {scenario.users:,}, {scenario.days} | {n} | {promoted} | {back} | {soon} |"
+        )
+    return lines
+
+
+def markdown(cells: Sequence[Cell], found: Mapping[str, Result]) -> str:
+    """What stands between the marks of docs/decisions-bench.md."""
+    missing = [cell.row for cell in cells if cell.name not in found]
+    lines = [
+        *("### Verdicts", "", *gate_lines(found), ""),
+        *("### Examination by rank", "", *propensity_lines(found), ""),
+        *("### Canaries", "", *canary_lines(found)),
+    ]
+    if missing:
+        rows = ", ".join(f"{row} {missing.count(row)}" for row in dict.fromkeys(missing))
+        lines += ["", f"Not measured yet: {rows}. `{COMMAND}` goes on with them."]
+    return "\n".join(lines) + "\n"
+
+
+@click.command()
+@click.option(
+    "--only", type=click.Choice(list(RESULTS)), help="One part; the others stay as they are."
+)
+@click.option("--minutes", default=float("inf"), help="Begin no cell after these.")
+@click.option("--write", is_flag=True, help="Put the tables into docs/decisions-bench.md.")
+def main(only: str | None, minutes: float, write: bool) -> None:
+    """Measure what the gate, the propensities and the canary decide, against known truth."""
+    terminal = Terminal()
+    docs = load_settings().project / "docs"
+    try:
+        cells = grid()
+        results = docs / "decisions-bench.json"
+        found = run(cells, results, terminal, minutes=minutes, only=only)
+        tables = markdown(cells, found)
+        terminal.line()
+        terminal.line(tables)
+        if write:
+            bench_canary.write_page(docs / "decisions-bench.md", tables, MARK)
+    except FlywheelError as error:
+        raise SystemExit(f"flywheel: {error}") from None
+
+
+if __name__ == "__main__":
+    main()
