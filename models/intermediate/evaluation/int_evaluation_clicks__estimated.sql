@@ -284,7 +284,7 @@ propensity_errors as (
 
 ),
 
-final as (
+estimated as (
 
     select
         relative.evaluation_id,
@@ -311,6 +311,25 @@ final as (
     inner join changes on relative.evaluation_id = changes.evaluation_id
     inner join propensity_errors on relative.evaluation_id = propensity_errors.evaluation_id
     where relative.curve = 'active'
+
+),
+
+quantiles as (
+
+    select {{ standard_normal_quantile(0.5 + var('confidence_level') / 2) }} as normal_quantile
+
+),
+
+{# What users and propensities alone leave open to either side. #}
+final as (
+
+    select
+        estimated.*,
+        quantiles.normal_quantile * sqrt(
+            power(estimated.user_std_error, 2) + power(estimated.propensity_std_error, 2)
+        ) as noise
+    from estimated
+    cross join quantiles
 
 )
 

@@ -34,12 +34,6 @@ orders as (
 
 ),
 
-quantiles as (
-
-    select {{ standard_normal_quantile(0.5 + var('confidence_level') / 2) }} as normal_quantile
-
-),
-
 measured as (
 
     select
@@ -61,9 +55,7 @@ measured as (
         estimates.relative_delta + estimates.unseen_high as delta_if_unseen_good,
         estimates.user_std_error,
         estimates.propensity_std_error,
-        quantiles.normal_quantile * sqrt(
-            power(estimates.user_std_error, 2) + power(estimates.propensity_std_error, 2)
-        ) as noise,
+        estimates.noise,
         estimates.support,
         estimates.logged_overlap,
         estimates.changed_share,
@@ -73,7 +65,6 @@ measured as (
         orders.delta_ci_high as seen_delta_ci_high,
         coalesce(orders.delta_ci_high >= 0, false) as is_seen_not_worse
     from evaluations
-    cross join quantiles
     left join estimates on evaluations.evaluation_id = estimates.evaluation_id
     left join orders on evaluations.evaluation_id = orders.evaluation_id
 

@@ -1,6 +1,3 @@
-{% set n_star = var('canary_planned_users') %}
-{% set error = 1 - var('confidence_level') %}
-
 with
 
 deployments as (
@@ -21,9 +18,9 @@ verdicts as (
 
 ),
 
-users as (
+observed as (
 
-    select * from {{ ref('int_canary_users__clicked') }}
+    select * from {{ ref('int_canary_clicks__compared') }}
 
 ),
 
@@ -64,81 +61,6 @@ predicted as (
 
 ),
 
-arms as (
-
-    select
-        deployment_id,
-        assigned_variant as variant,
-        count(*) as n_users,
-        cast(sum(n_searches) as double) as sum_d,
-        cast(sum(n_clicks) as double) as sum_y,
-        cast(sum(n_searches * n_searches) as double) as sum_dd,
-        cast(sum(n_clicks * n_clicks) as double) as sum_yy,
-        cast(sum(n_clicks * n_searches) as double) as sum_yd
-    from users
-    group by deployment_id, assigned_variant
-
-),
-
-paired as (
-
-    select
-        champion.deployment_id,
-        champion.n_users as n_champion_users,
-        canary.n_users as n_canary_users,
-        cast(champion.n_users + canary.n_users as double) as n_users,
-        champion.sum_d + canary.sum_d as n_searches,
-        {{ ratio('champion.sum_y', 'champion.sum_d') }} as champion_clicks,
-        {{ ratio('canary.sum_y', 'canary.sum_d') }} as canary_clicks,
-        {{ delta_method_variance(
-            'champion.sum_y', 'champion.sum_d', 'champion.sum_yy', 'champion.sum_dd',
-            'champion.sum_yd'
-        ) }} as champion_variance,
-        {{ delta_method_variance(
-            'canary.sum_y', 'canary.sum_d', 'canary.sum_yy', 'canary.sum_dd', 'canary.sum_yd'
-        ) }} as canary_variance,
-        {{ delta_method_variance(
-            '(champion.sum_y + canary.sum_y)', '(champion.sum_d + canary.sum_d)',
-            '(champion.sum_yy + canary.sum_yy)', '(champion.sum_dd + canary.sum_dd)',
-            '(champion.sum_yd + canary.sum_yd)'
-        ) }} as both_variance
-    from arms as champion
-    inner join arms as canary on champion.deployment_id = canary.deployment_id
-    where champion.variant = 'champion' and canary.variant = 'canary'
-
-),
-
-{#
-    Variance of the ratio of two rates by the delta method, with half of what it would be if all
-    users were alike, as in the canary's own rule: a small arm may hold users who hardly differ.
-#}
-relative as (
-
-    select
-        *,
-        {{ ratio('canary_clicks', 'champion_clicks') }} - 1 as observed_delta,
-        canary_variance / nullif(power(champion_clicks, 2), 0)
-        + power({{ ratio('canary_clicks', 'champion_clicks') }}, 2) * champion_variance
-        / nullif(power(champion_clicks, 2), 0) as own_variance,
-        both_variance * power(n_users, 2)
-        / nullif(cast(n_champion_users as double) * n_canary_users, 0)
-        / nullif(power(champion_clicks, 2), 0) as null_variance
-    from paired
-
-),
-
-observed as (
-
-    select
-        *,
-        {{ confidence_sequence_halfwidth(
-            'sqrt(greatest(own_variance, (own_variance + null_variance) / 2))', 'n_users', error,
-            n_star
-        ) }} as halfwidth
-    from relative
-
-),
-
 final as (
 
     select
@@ -154,18 +76,18 @@ final as (
         cast(predicted.relative_delta_ci_high as double) as predicted_ci_high,
         cast(predicted.support as double) as support,
         cast(predicted.changed_share as double) as changed_share,
-        cast(observed.observed_delta as double) as observed_delta,
-        cast(observed.observed_delta - observed.halfwidth as double) as observed_ci_low,
-        cast(observed.observed_delta + observed.halfwidth as double) as observed_ci_high,
+        cast(observed.relative_delta as double) as observed_delta,
+        cast(observed.ci_low as double) as observed_ci_low,
+        cast(observed.ci_high as double) as observed_ci_high,
         cast(observed.champion_clicks as double) as champion_clicks_per_search,
         cast(observed.canary_clicks as double) as canary_clicks_per_search,
         cast(coalesce(observed.n_champion_users, 0) as bigint) as n_champion_users,
         cast(coalesce(observed.n_canary_users, 0) as bigint) as n_canary_users,
         cast(coalesce(observed.n_searches, 0) as bigint) as n_searches,
-        cast(observed.observed_delta - predicted.relative_delta as double) as gap,
+        cast(observed.relative_delta - predicted.relative_delta as double) as gap,
         cast(
-            observed.observed_delta - observed.halfwidth <= predicted.relative_delta_ci_high
-            and observed.observed_delta + observed.halfwidth >= predicted.relative_delta_ci_low
+            observed.ci_low <= predicted.relative_delta_ci_high
+            and observed.ci_high >= predicted.relative_delta_ci_low
             as boolean
         ) as is_consistent,
         cast(judged.started_at as timestamp) as started_at,
