@@ -2,6 +2,7 @@
 
 import atexit
 import gc
+import itertools
 import json
 import os
 import re
@@ -292,6 +293,11 @@ def _failure_sentence(failures: Sequence[Any], settings: Settings) -> str:
     named = next((fault for fault in faults if fault is not None), None)
     if named is not None:
         return named
+    unusable = next(
+        filter(None, (_unusable_log(failure.message or "") for failure in failures)), None
+    )
+    if unusable is not None:
+        return unusable
     first = failures[0]
     kind = {"test": "Data test", "unit_test": "Unit test"}.get(first.node.resource_type, "Model")
     more = f" ({len(failures) - 1} more failed)" if len(failures) > 1 else ""
@@ -312,6 +318,16 @@ def _failure_sentence(failures: Sequence[Any], settings: Settings) -> str:
         f"{kind} {first.node.name} failed{more}: {_essence(first.message or '')} "
         f"(see {first.node.original_file_path})."
     )
+
+
+def _unusable_log(message: str) -> str | None:
+    """What stop_without_usable_rows says of a log, with its sample rows and without dbt's frame."""
+    start = message.find("Nothing in the log can be used")
+    if start < 0:
+        return None
+    lines = [line.strip() for line in message[start:].splitlines()]
+    first, *others = itertools.takewhile(bool, lines)
+    return "\n".join([first, *(f"  {line}" for line in others)])
 
 
 def _columns_with_nulls(failure: Any, settings: Settings) -> str:

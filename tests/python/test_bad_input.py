@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import ubi_fixtures as ubi
-from conftest import Flywheel
+from conftest import BEHAVIOR, Flywheel
 
 AT = "2026-03-02T10:00:00Z"
 LATER = "2026-03-02T10:01:00Z"
@@ -270,6 +270,79 @@ def test_dbt_alone_names_the_var_whose_path_is_wrong(flywheel: Flywheel, tmp_pat
     run = flywheel.dbt("build", "--quiet", raw_queries=gone, raw_events=gone)
     assert run.status != 0
     assert f"raw_queries names no file: '{gone}'" in " ".join(run.output.split())
+
+
+# --- logs of which nothing is usable ------------------------------------------------------------
+
+
+def flat_rows(at: str = AT, rank: Any = "{rank}") -> list[ubi.Document]:
+    """Four searches of two documents; `{rank}` stands for 1 and 2."""
+    return [
+        ubi.flat_row(f"s{n}-{at}", f"d{k}", str(rank).format(rank=k), k % 2, at=at, query="lamp")
+        for n in range(4)
+        for k in (1, 2)
+    ]
+
+
+def flat_vars(path: Path) -> list[str]:
+    return ["--var=log_format=flat", f"--var=flat_log={path}", "--var=ranking_features="]
+
+
+US_DATES = flat_rows("01/31/2026 10:00")
+ACTIONLESS = [a_click(f"q{n}", action_name=ubi.OMIT) for n in range(5)]
+CLICKS_ALONE = [*(a_click(f"q{n}") for n in range(5)), ubi.event("page_exit", "q1", LATER)]
+
+
+@pytest.fixture(scope="module")
+def refusing(make_flywheel: Callable[[str], Flywheel]) -> Flywheel:
+    return make_flywheel("unusable")
+
+
+@pytest.mark.parametrize(
+    ("rows", "says", "sample"),
+    [
+        (US_DATES, "8 of 8 rows are missing_time; searched_at holds no time", "01/31/2026 10:00"),
+        (flat_rows(rank="top"), "8 of 8 rows are impossible_rank; rank must be", '"rank":"top"'),
+        (ACTIONLESS, "5 of 5 rows are missing_query; user_query must hold", '"query_id": "q0"'),
+        (CLICKS_ALONE, "5 of 6 rows are orphan_event (also 1 event_without_search)", "click"),
+    ],
+    ids=["US dates", "ranks in words", "no action", "no query"],
+)
+def test_a_log_of_which_nothing_is_usable_stops_with_reason_and_sample(
+    refusing: Flywheel, tmp_path: Path, rows: list[ubi.Document], says: str, sample: str
+) -> None:
+    is_flat = "search_id" in rows[0]
+    write = ubi.write_csv if is_flat else ubi.write_ndjson
+    path = write(tmp_path / ("log.csv" if is_flat else "log.ndjson"), rows)
+    run = refusing.command("build", *(flat_vars if is_flat else ubi_vars)(path))
+    assert run.status == 1, run.output
+    assert "Traceback" not in run.output
+    first, *samples = run.output[run.output.index("flywheel: ") :].splitlines()
+    assert "Nothing in the log can be used" in first
+    assert says in first
+    assert [line.split(": ")[0] for line in samples] == [
+        f"  row {n} of {path.name}" for n in (1, 2, 3)
+    ]
+    assert all(sample in line and len(line) < 200 for line in samples)
+    assert refusing.rows("from duckdb_tables() where table_name = 'fct_searches'") == []
+
+
+def test_a_log_that_is_half_usable_builds_and_outlives_one_that_is_not(
+    flywheel: Flywheel, tmp_path: Path
+) -> None:
+    bad = ubi.write_csv(tmp_path / "bad.csv", US_DATES)
+    half = ubi.write_csv(tmp_path / "half.csv", US_DATES + flat_rows())
+    published = (
+        "select (select count(*) from fct_searches), (select count(*) from fct_quarantined_rows), "
+        "(select sum(n_ordinals)::int from dim_applications)"
+    )
+    for path, is_usable in ((half, True), (bad, False), (half, True)):
+        selection = ("build", "--quiet", "--resource-type", "model", "--resource-type", "seed")
+        names = {"log_format": "flat", "flat_log": path}
+        run = flywheel.dbt(*selection, "--select", BEHAVIOR, **names)
+        assert (run.status == 0) == is_usable, run.output
+        assert ("row 3 of bad.csv: " in run.output) != is_usable
+        assert flywheel.rows(published) == [(4, 8, 8)]
 
 
 # --- logs that are sound, but hold nothing to learn from ----------------------------------------

@@ -1,3 +1,5 @@
+{{ config(post_hook='{{ stop_without_usable_rows(this) }}') }}
+
 {%- set payload_limit = 4000 -%}
 with
 

@@ -1,3 +1,5 @@
+-- depends_on: {{ ref('int_input_rows__judged') }}, which stops the build of an unusable log
+
 with
 
 ubi_searches as (
