@@ -303,7 +303,7 @@ def refusing(make_flywheel: Callable[[str], Flywheel]) -> Flywheel:
     [
         (US_DATES, "8 of 8 rows are missing_time; searched_at holds no time", "01/31/2026 10:00"),
         (flat_rows(rank="top"), "8 of 8 rows are impossible_rank; rank must be", '"rank":"top"'),
-        (ACTIONLESS, "5 of 5 rows are missing_query; user_query must hold", '"query_id": "q0"'),
+        (ACTIONLESS, "5 of 5 rows are missing_query; user_query must hold", '"query_id": "q'),
         (CLICKS_ALONE, "5 of 6 rows are orphan_event (also 1 event_without_search)", "click"),
     ],
     ids=["US dates", "ranks in words", "no action", "no query"],
