@@ -11,7 +11,7 @@ export DBT_PROFILES_DIR ?= .
 export DO_NOT_TRACK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test test-all test-equivalence test-slow mutation fuzz chaos run lint bench bench-bots bench-canary bench-decisions lock clean
+.PHONY: help setup demo check test test-all test-equivalence test-slow mutation fuzz chaos run lint bench bench-bots bench-canary bench-decisions bench-ranking lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -73,6 +73,9 @@ bench-canary: setup ## errors and power of the canary's rule, on simulated users
 
 bench-decisions: setup ## gate, propensities and canary against known truth (docs/decisions-bench.md)
 	@PYTHONPATH=python:tests/python $(BIN)/python -m bench_decisions --write
+
+bench-ranking: setup ## what models learn from clicks, against grades: make bench-ranking [LETOR=folder] (docs/ranking-bench.md)
+	@PYTHONPATH=python:tests/python $(BIN)/python -m bench_ranking --write $(if $(LETOR),--letor "$(LETOR)")
 
 lock: ## pin requirements.in again (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \

@@ -206,8 +206,15 @@ def grid() -> list[Cell]:
     ]
 
 
-def known(results: Path, cells: Sequence[Cell]) -> dict[str, Result]:
+def known(
+    results: Path, cells: Sequence[Cell], columns: Mapping[str, Sequence[str]] = RESULTS
+) -> dict[str, Result]:
     """What an earlier run has found of these cells, by name; without what no longer holds.
+
+    Args:
+        results: file of what is known.
+        cells: of the whole grid.
+        columns: names of the numbers of each part.
 
     Raises:
         FlywheelError: the file is not one that this benchmark wrote.
@@ -223,7 +230,7 @@ def known(results: Path, cells: Sequence[Cell]) -> dict[str, Result]:
             if row["fingerprint"] == of.get(name, "")
         }
         for name, result in found.items():
-            if set(result) != set(RESULTS[name.partition("/")[0]]):
+            if set(result) != set(columns[name.partition("/")[0]]):
                 raise ValueError(f"{name} lacks a result")
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         said = f"{type(error).__name__}: {error}"
@@ -261,6 +268,7 @@ def run(
     *,
     minutes: float = float("inf"),
     only: str | None = None,
+    columns: Mapping[str, Sequence[str]] = RESULTS,
 ) -> dict[str, Result]:
     """Measure the cells that are not known yet, and keep each as soon as it is.
 
@@ -270,12 +278,13 @@ def run(
         terminal: for progress.
         minutes: after these no further cell is begun.
         only: the part to measure; None for all.
+        columns: names of the numbers of each part.
 
     Returns:
         All that is known now, by name of the cell.
     """
     end = time.monotonic() + 60 * minutes
-    found = known(results, cells)
+    found = known(results, cells, columns)
     keep(results, cells, found)
     left = [
         cell
