@@ -16,14 +16,6 @@
             'n_text_searches >= ' ~ var('bot_min_repeated_searches')
             ~ ' and n_distinct_queries < ' ~ var('bot_max_distinct_query_share')
             ~ ' * n_text_searches',
-        'searches_without_click':
-            'n_clicks = 0 and n_searches >= ' ~ var('bot_min_clickless_searches'),
-        'few_clicks':
-            'n_searches >= ' ~ var('bot_min_few_click_searches')
-            ~ ' and n_clicked_searches < ' ~ var('bot_max_clicked_share') ~ ' * n_searches',
-        'deep_paging':
-            'n_deep_searches >= ' ~ var('bot_min_deep_searches')
-            ~ ' and n_clicked_searches < ' ~ var('bot_max_clicked_share') ~ ' * n_searches',
         'rapid_clicks':
             'n_visits >= ' ~ var('bot_min_rapid_clicks')
             ~ ' and median_click_gap_seconds < ' ~ var('bot_max_rapid_click_seconds'),
@@ -31,6 +23,33 @@
             'n_top_document_visits >= ' ~ var('bot_min_document_visits')
             ~ ' and n_top_document_visits >= ' ~ var('bot_min_document_share') ~ ' * n_visits'
             ~ ' and top_document_dwell_seconds < ' ~ var('bot_max_document_dwell_seconds'),
+    } %}
+    {{ return(rules) }}
+{% endmacro %}
+
+{#
+    The rules that take a visitor for a bot because so little is clicked: name, condition, and the
+    chance above which a person of the site might have clicked as little (few_clicks_chance).
+#}
+{% macro few_clicks_rules() %}
+    {% set rules = {
+        'searches_without_click': {
+            'condition':
+                'n_clicks = 0 and n_searches >= ' ~ var('bot_min_clickless_searches'),
+            'max_chance': var('bot_max_few_clicks_chance'),
+        },
+        'few_clicks': {
+            'condition':
+                'n_searches >= ' ~ var('bot_min_few_click_searches')
+                ~ ' and n_clicked_searches < ' ~ var('bot_max_clicked_share') ~ ' * n_searches',
+            'max_chance': var('bot_max_few_clicks_chance'),
+        },
+        'deep_paging': {
+            'condition':
+                'n_deep_searches >= ' ~ var('bot_min_deep_searches')
+                ~ ' and n_clicked_searches < ' ~ var('bot_max_clicked_share') ~ ' * n_searches',
+            'max_chance': var('bot_max_deep_few_clicks_chance'),
+        },
     } %}
     {{ return(rules) }}
 {% endmacro %}

@@ -26,7 +26,8 @@
         {% endif %}
     {% endfor %}
     {% for name in ('canary_share', 'canary_alpha', 'srm_alpha', 'confidence_level', 'drift_alpha',
-        'drift_max_click_rate_distance', 'drift_max_bot_distance', 'drift_max_dwell_distance',
+        'bot_max_few_clicks_chance',
+        'bot_max_deep_few_clicks_chance', 'drift_max_click_rate_distance', 'drift_max_bot_distance', 'drift_max_dwell_distance',
         'drift_max_rank_distance') %}
         {% if var(name) is not number or var(name) <= 0 or var(name) >= 1 %}
             {% do problems.append(name ~ ' is ' ~ var(name) ~ '; it must lie between 0 and 1.') %}
@@ -40,6 +41,11 @@
     {% if var('propensity_alpha') is not number or var('propensity_alpha') < 0 %}
         {% do problems.append('propensity_alpha is ' ~ var('propensity_alpha')
             ~ '; it must be a number of at least 0.') %}
+    {% endif %}
+    {% set bands = var('bot_click_rate_bands') %}
+    {% if not bands or bands != bands | sort | unique | list or bands[0] <= 0 or bands[-1] >= 1 %}
+        {% do problems.append('bot_click_rate_bands is ' ~ bands
+            ~ '; it must be a list of numbers between 0 and 1, the smallest first.') %}
     {% endif %}
     {% if problems %}
         {{ exceptions.raise_compiler_error(problems | join(' ')) }}

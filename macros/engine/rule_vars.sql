@@ -13,7 +13,9 @@
         'bot_max_distinct_query_share', 'bot_min_clickless_searches', 'bot_min_few_click_searches',
         'bot_max_clicked_share', 'bot_deep_rank', 'bot_min_deep_searches', 'bot_min_rapid_clicks',
         'bot_max_rapid_click_seconds', 'bot_min_document_visits', 'bot_min_document_share',
-        'bot_max_document_dwell_seconds', 'bot_typing_seconds', 'propensity_contexts',
+        'bot_max_document_dwell_seconds', 'bot_typing_seconds', 'bot_max_few_clicks_chance',
+        'bot_max_deep_few_clicks_chance', 'bot_click_rate_bands', 'bot_min_click_rate_days',
+        'propensity_contexts',
         'jackknife_groups',
     ]) }}
 {% endmacro %}

@@ -24,9 +24,15 @@ from flywheel.warehouse import connect
 
 TRAINING_SEEDS = tuple(range(101, 107))
 TEST_SEEDS = tuple(range(201, 213))
-# Shops where people seldom click, as where the page itself answers them.
-SPARSE_SEEDS = tuple(range(301, 307))
-SPARSE_WORLD = {"attraction": 0.15}
+# Sites where people click more or less often, by about the share of their searches with a click:
+# what is another world's there, and seeds.
+RATE_WORLDS: dict[str, tuple[dict[str, float], tuple[int, ...]]] = {
+    "0.05": ({"attraction": 0.045}, (321, 322, 323)),
+    "0.1": ({"attraction": 0.09}, (331, 332, 333)),
+    "0.17": ({"attraction": 0.15}, (341, 342, 343)),
+    "0.3": ({"attraction": 0.29}, (351, 352, 353)),
+    "0.9": ({"alpha": 0.3}, (361, 362, 363)),
+}
 DAYS = 14
 # Many more robots and big days than a shop has, for narrower intervals; the days are like any.
 TRAFFIC = {"searches_per_day": 800, "bot_share": 0.45, "hard_share": 0.5}
@@ -48,8 +54,11 @@ VISITOR_DAYS = """
         end as persona,
         truth.is_bot,
         signals.*,
+        rates.assumed_click_rate,
         coalesce(reasons.reasons, []) as reasons
     from {intermediate}.int_visitor_days__bot_signals as signals
+    left join {intermediate}.int_applications__click_rates as rates
+        on signals.application = rates.application
     inner join read_parquet(?) as truth on signals.user_id = truth.client_id
     left join reasons
         on
@@ -90,27 +99,27 @@ def interval(hits: npt.ArrayLike, trials: npt.ArrayLike) -> tuple[float, float, 
     )
 
 
-def judged_days(
+def write_worlds(
     folder: Path,
     seeds: Sequence[int],
     *,
     days: int,
     traffic: Mapping[str, Any] = TRAFFIC,
     world: Mapping[str, Any] | None = None,
-) -> list[dict[str, Any]]:
-    """Simulate a world a seed, run the project's own models on all of it, and add the truth.
+    application: str = "shop",
+) -> None:
+    """Simulate a world a seed, and add its log and its truth to the folder.
 
     Args:
-        folder: for log and warehouse.
-        seeds: of worlds and traffic.
+        folder: for log and truth.
+        seeds: of worlds and traffic; no seed twice in a folder.
         days: of each world.
         traffic: further arguments of `simulate`.
         world: further arguments of `World`.
-
-    Returns:
-        A row a visitor's day: `persona`, `is_bot`, the signals, `reasons`.
+        application: the site that the worlds are of.
     """
     from flywheel.simulator import World, simulate
+    from flywheel.simulator.writers import APPLICATION
 
     log = folder / "log"
     log.mkdir(parents=True, exist_ok=True)
@@ -124,7 +133,20 @@ def judged_days(
             **traffic,
         )
         for file in written.files:
-            file.rename(log / f"{seed}_{file.name}")
+            named = file.read_text("utf-8").replace(
+                f'"application":"{APPLICATION}"', f'"application":"{application}"'
+            )
+            (log / f"{seed}_{file.name}").write_text(named, "utf-8")
+            file.unlink()
+
+
+def judged_days(folder: Path) -> list[dict[str, Any]]:
+    """Run the project's own models on all worlds of the folder, and add the truth.
+
+    Returns:
+        A row a visitor's day: `persona`, `is_bot`, the signals, `assumed_click_rate`, `reasons`.
+    """
+    log = folder / "log"
     settings = Settings(load_settings().project, folder / "home", folder / "home" / "w.duckdb")
     settings.home.mkdir(parents=True)
     given = variables.for_log(str(log), "ubi", None)
@@ -214,6 +236,30 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             "recall": share([row for row in rows if row["is_bot"]], flagged),
             "hard_false_positives": share(hard, flagged),
             "false_positives": share(of_people, flagged),
+        },
+    }
+
+
+def by_click_rate(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What a site's click rate makes of the rules: false positives, and each rule's recall.
+
+    Returns:
+        `clicked_share` of people's searches, `assumed_click_rate`, `people`, `power_users` and
+        `recall` as shares with intervals, `rules` as shares of the bots' days.
+    """
+    found = summarise(rows)
+    n_bots = sum(row["is_bot"] for row in rows)
+    return {
+        "clicked_share": found["clicked_share"],
+        "assumed_click_rate": next(
+            r["assumed_click_rate"] for r in rows if r["assumed_click_rate"] is not None
+        ),
+        "people": found["all"]["false_positives"],
+        "power_users": found["people"]["power_user"]["false_positives"],
+        "recall": found["all"]["recall"],
+        "rules": {
+            rule: (row["n_days"] - row["n_people"]) / max(1, n_bots)
+            for rule, row in found["rules"].items()
         },
     }
 
@@ -322,6 +368,28 @@ def _people_lines(found: Mapping[str, Any], cell: Callable[[Any], str]) -> list[
     return lines
 
 
+def _rate_lines(rates: Sequence[Mapping[str, Any]], cell: Callable[[Any], str]) -> list[str]:
+    """People's false positives and recall by the site's click rate, then each rule's recall."""
+    lines = [
+        "| people click in | judged by | people flagged (95 % interval) "
+        "| power users flagged (95 % interval) | recall (95 % interval) |",
+        "|--:|--:|--:|--:|--:|",
+    ]
+    for row in rates:
+        lines.append(
+            f"| {100 * row['clicked_share']:.0f} % of searches "
+            f"| {100 * row['assumed_click_rate']:.0f} % | {cell(row['people'])} "
+            f"| {cell(row['power_users'])} | {cell(row['recall'])} |"
+        )
+    shares = " | ".join(f"{100 * row['clicked_share']:.0f} %" for row in rates)
+    lines += ["", f"| recall of the rule, where people click in | {shares} |"]
+    lines.append("|---|" + "--:|" * len(rates))
+    for rule in sorted({rule for row in rates for rule in row["rules"]}):
+        cells = " | ".join(f"{100 * row['rules'].get(rule, 0.0):.1f} %" for row in rates)
+        lines.append(f"| `{rule}` | {cells} |")
+    return lines
+
+
 def markdown(found: Mapping[str, Any]) -> str:
     """The tables of docs/bots.md."""
 
@@ -349,7 +417,7 @@ def markdown(found: Mapping[str, Any]) -> str:
         "",
         *_people_lines(found, cell),
         "",
-        *_people_lines(found["sparse"], cell),
+        *_rate_lines(found["rates"], cell),
         "",
         "| rule | days flagged | by this rule alone | of people |",
         "|---|--:|--:|--:|",
@@ -409,26 +477,37 @@ def main(worlds: int, days: int, write: bool) -> None:
     folder = Path(tempfile.mkdtemp(prefix="flywheel-bots-"))
     try:
         with terminal.step("Training worlds") as step:
-            rows = judged_days(folder / "training", TRAINING_SEEDS[:worlds], days=days)
+            write_worlds(folder / "training", TRAINING_SEEDS[:worlds], days=days)
+            rows = judged_days(folder / "training")
             training = extremes(rows)
             step.result = f"{len(rows):,} visitor days"
-        with terminal.step("Test worlds") as step:
-            rows = judged_days(folder / "test", TEST_SEEDS[:worlds], days=days)
+        with terminal.step("Sites of other click rates") as step:
+            for site, (world, seeds) in RATE_WORLDS.items():
+                write_worlds(
+                    folder / "rates", seeds[:worlds], days=days, world=world, application=site
+                )
+            rows = judged_days(folder / "rates")
+            rates = [
+                by_click_rate([row for row in rows if row["application"] == site])
+                for site in RATE_WORLDS
+            ]
             step.result = f"{len(rows):,} visitor days"
-        with terminal.step("Sparse worlds") as step:
-            sparse = judged_days(
-                folder / "sparse", SPARSE_SEEDS[:worlds], days=days, world=SPARSE_WORLD
-            )
-            step.result = f"{len(sparse):,} visitor days"
+        with terminal.step("Test worlds") as step:
+            write_worlds(folder / "test", TEST_SEEDS[:worlds], days=days)
+            rows = judged_days(folder / "test")
+            rates.append(by_click_rate(rows))
+            step.result = f"{len(rows):,} visitor days"
         found = {
             **summarise(rows),
-            "sparse": summarise(sparse),
+            "rates": sorted(rates, key=lambda row: row["clicked_share"]),
             "training": training,
             "worlds": {
                 "training": list(TRAINING_SEEDS[:worlds]),
                 "test": list(TEST_SEEDS[:worlds]),
-                "sparse": list(SPARSE_SEEDS[:worlds]),
-                "sparse_world": SPARSE_WORLD,
+                "rates": {
+                    site: {**world, "seeds": list(seeds[:worlds])}
+                    for site, (world, seeds) in RATE_WORLDS.items()
+                },
                 "days": days,
                 **TRAFFIC,
             },

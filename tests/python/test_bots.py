@@ -30,7 +30,9 @@ SEEDS = (401, 402)
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """Visitors' days of worlds that the tables have not seen, through the project's models."""
-    return bench_bots.judged_days(tmp_path_factory.mktemp("bots"), SEEDS, days=7)
+    folder = tmp_path_factory.mktemp("bots")
+    bench_bots.write_worlds(folder, SEEDS, days=7)
+    return bench_bots.judged_days(folder)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +80,7 @@ def test_people_are_left_alone_however_odd(
 
 
 def test_every_rule_earns_its_place(rows: list[dict[str, Any]], documented: dict[str, Any]) -> None:
-    rules = SqlProject().macro("bot_rules")
+    rules = [*SqlProject().macro("bot_rules"), *SqlProject().macro("few_clicks_rules")]
     assert set(documented["rules"]) <= set(rules)
     # One that catches nobody in a shop of bots guards against others (searches_per_day).
     assert set(rules) - set(documented["rules"]) <= {"searches_per_day"}
@@ -109,6 +111,86 @@ def test_documented_tables_are_those_of_the_page(documented: dict[str, Any]) -> 
     assert page.split(bench_bots.MARK)[1].strip() == bench_bots.markdown(documented).strip()
     assert set(documented["worlds"]["training"]).isdisjoint(documented["worlds"]["test"])
     assert set(SEEDS).isdisjoint(documented["worlds"]["test"])
+
+
+# Sites where people click more or less often.
+
+RATES = {"0.05": 411, "0.1": 412, "0.3": 413, "0.9": 414}
+# Many big days, so that a few days hold many of power users.
+CROWDED = {"searches_per_day": 3000, "bot_share": 0.15, "hard_share": 0.6}
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
+    """Visitors' days of four sites in one log, worlds that the tables have not seen."""
+    folder = tmp_path_factory.mktemp("sites")
+    for site, seed in RATES.items():
+        world, _ = bench_bots.RATE_WORLDS[site]
+        bench_bots.write_worlds(
+            folder, (seed,), days=3, traffic=CROWDED, world=world, application=site
+        )
+    found: dict[str, list[dict[str, Any]]] = {site: [] for site in RATES}
+    for row in bench_bots.judged_days(folder):
+        if row["application"] is not None:  # a click of the day before
+            found[row["application"]].append(row)
+    return found
+
+
+def share_flagged(rows: list[dict[str, Any]]) -> float:
+    return sum(bool(row["reasons"]) for row in rows) / len(rows)
+
+
+@pytest.mark.parametrize("site", RATES)
+def test_people_are_left_alone_however_seldom_they_click(
+    sites: dict[str, list[dict[str, Any]]], site: str
+) -> None:
+    people = [row for row in sites[site] if not row["is_bot"]]
+    power = [row for row in people if row["persona"] == "power_user"]
+    assert len(people) > 500
+    assert len(power) >= 20
+    clicked = sum(r["n_clicked_searches"] for r in people) / sum(r["n_searches"] for r in people)
+    assert clicked == pytest.approx(float(site), rel=0.2)
+    assert share_flagged(people) <= 0.01
+    assert share_flagged(power) <= 0.01
+    # Measured per site, robots or not: people's own rate or the next band below it.
+    (assumed,) = {row["assumed_click_rate"] for row in sites[site]}
+    assert 0.5 * clicked <= assumed <= 1.05 * clicked
+
+
+def test_rules_that_know_no_click_rate_lose_the_heavy_users_of_a_site(
+    sites: dict[str, list[dict[str, Any]]],
+) -> None:
+    """The worlds are hard: without the chance, the same rules flag a power user in ten."""
+    rules = [rule["condition"] for rule in SqlProject().macro("few_clicks_rules").values()]
+    power = [row for row in sites["0.1"] if row["persona"] == "power_user"]
+    with duckdb.connect() as connection:
+        flagged = [
+            any(
+                connection.execute(
+                    f"select {condition} from (select $n as n_searches, $deep as n_deep_searches, "
+                    "$clicks as n_clicks, $clicked as n_clicked_searches)",
+                    {
+                        "n": row["n_searches"],
+                        "deep": row["n_deep_searches"],
+                        "clicks": row["n_clicks"],
+                        "clicked": row["n_clicked_searches"],
+                    },
+                ).fetchone()[0]
+                for condition in rules
+            )
+            for row in power
+        ]
+    assert sum(flagged) / len(power) > 0.02
+
+
+def test_documented_click_rates_lose_nobody_either(documented: dict[str, Any]) -> None:
+    rates = [row["clicked_share"] for row in documented["rates"]]
+    for wanted in map(float, RATES):
+        assert any(rate == pytest.approx(wanted, rel=0.15) for rate in rates), wanted
+    for row in documented["rates"]:
+        assert row["people"]["ci_high"] < 0.01
+        assert row["power_users"]["share"] <= 0.01
+        assert row["assumed_click_rate"] <= 1.2 * row["clicked_share"]
 
 
 # User agents, by the model itself and the whole list.
@@ -194,7 +276,7 @@ def signals_of(
         create table int_activities__sessionized (user_id varchar, activity_at timestamp,
             action varchar, action_order integer, activity_id varchar, search_id varchar);
         create table int_log_searches (search_id varchar, user_id varchar, searched_at timestamp,
-            normalized_query varchar, user_agent varchar);
+            application varchar, normalized_query varchar, user_agent varchar);
         create table int_log_events (event_id varchar, user_id varchar, event_at timestamp,
             doc_id varchar, explicit_dwell_seconds double, has_event_time boolean,
             user_agent varchar);
@@ -205,7 +287,8 @@ def signals_of(
     for name, second, text in searches:
         at = DAY + timedelta(seconds=second)
         connection.execute(
-            "insert into int_log_searches values (?, 'v', ?, ?, 'browser')", [name, at, text]
+            "insert into int_log_searches values (?, 'v', ?, 'shop', ?, 'browser')",
+            [name, at, text],
         )
         connection.execute(
             "insert into int_activities__sessionized values ('v', ?, 'search', 0, ?, ?)",

@@ -171,6 +171,44 @@ def test_a_changed_rule_is_applied_to_all_of_history(built: tuple[Flywheel, Path
     assert flywheel.rows(count) == [(3,)]
 
 
+def test_people_who_click_less_clear_a_visitor_of_long_ago(
+    flywheel: Flywheel, tmp_path: Path
+) -> None:
+    """Four who click make a bot of one who does not; ten who do not clear him, without his rows.
+
+    His session goes on over midnight, so that a day judged anew is not all there is of it.
+    """
+    log = tmp_path / "log"
+    rules = {
+        "bot_min_click_rate_days": 4,
+        "bot_min_clickless_searches": 6,
+        "bot_max_few_clicks_chance": 0.01,  # 0.35^6 is less, 0.7^6 more
+    }
+    quiet = [
+        search(number, f"2026-03-01 23:{30 + 5 * number}:00", user="quiet", clicked=0)
+        for number in range(6)
+    ]
+    late = search(6, "2026-03-02 00:10:00", user="quiet")
+    people = [search(10 + n, "2026-03-01 12:00:00", user=f"p{n}") for n in range(4)]
+    write(log / "1.ndjson", *quiet, late, *people)
+    run_dbt(Settings(PROJECT, flywheel.home, flywheel.database), "seed")
+    run(flywheel, log, **rules)
+    reasons = "select bot_reasons from fct_searches where user_id = 'quiet'"
+    assert flywheel.rows(reasons) == [(["searches_without_click"],)] * 7
+    others = [search(20 + n, "2026-03-09 12:00:00", user=f"q{n}", clicked=0) for n in range(10)]
+    write(log / "2.ndjson", *others)
+    run(flywheel, log, **rules)
+    assert written(flywheel)["fct_searches"] == 10 + 7
+    everything = "from fct_searches select * order by search_id"
+    sessions = "from fct_sessions select * order by session_id"
+    stands = [flywheel.rows(everything), flywheel.rows(sessions)]
+    assert flywheel.rows(reasons) == [([],)] * 7
+    run(flywheel, log, **rules)
+    assert written(flywheel)["fct_searches"] == 0
+    run(flywheel, log, full_refresh=True, **rules)
+    assert [flywheel.rows(everything), flywheel.rows(sessions)] == stands
+
+
 def test_a_backfill_derives_its_range_anew(built: tuple[Flywheel, Path]) -> None:
     flywheel, log = built
     run(flywheel, log, backfill_start="2026-03-02", backfill_end="2026-03-03")

@@ -98,6 +98,7 @@ typed as (
         timed.activity_date,
         timed.search_id,
         timed.activity_seconds,
+        searches.application,
         searches.normalized_query,
         lead(searches.normalized_query) over day_order as next_query,
         lead(timed.activity_seconds) over day_order - timed.activity_seconds as seconds_to_next
@@ -204,6 +205,22 @@ search_signals as (
     from search_gaps
     left join deep_searches on search_gaps.search_id = deep_searches.search_id
     group by search_gaps.user_id, search_gaps.activity_date
+
+),
+
+{# People of one site click more than those of another; a day is judged by where most was searched. #}
+application_searches as (
+
+    select
+        user_id,
+        activity_date,
+        application,
+        row_number() over (
+            partition by user_id, activity_date order by count(*) desc, application
+        ) as place
+    from finished
+    where is_finished
+    group by user_id, activity_date, application
 
 ),
 
@@ -321,6 +338,7 @@ final as (
     select
         visitor_days.user_id,
         visitor_days.activity_date,
+        application_searches.application,
         coalesce(search_signals.n_searches, 0) as n_searches,
         coalesce(search_signals.n_text_searches, 0) as n_text_searches,
         coalesce(search_signals.n_distinct_queries, 0) as n_distinct_queries,
@@ -344,6 +362,11 @@ final as (
         on
             visitor_days.user_id = search_signals.user_id
             and visitor_days.activity_date = search_signals.activity_date
+    left join application_searches
+        on
+            visitor_days.user_id = application_searches.user_id
+            and visitor_days.activity_date = application_searches.activity_date
+            and application_searches.place = 1
     left join click_signals
         on
             visitor_days.user_id = click_signals.user_id
