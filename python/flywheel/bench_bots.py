@@ -240,14 +240,26 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
+def is_flagged_by_fixed_thresholds(row: Mapping[str, Any]) -> bool:
+    """What the rules about few clicks were before they knew a click rate, to compare with."""
+    n, few = row["n_searches"], row["n_clicked_searches"] < 0.05 * row["n_searches"]
+    return (
+        (row["n_clicks"] == 0 and n >= 20)
+        or (few and n >= 50)
+        or (few and row["n_deep_searches"] >= 5)
+    )
+
+
 def by_click_rate(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What a site's click rate makes of the rules: false positives, and each rule's recall.
 
     Returns:
         `clicked_share` of people's searches, `assumed_click_rate`, `people`, `power_users` and
-        `recall` as shares with intervals, `rules` as shares of the bots' days.
+        `recall` as shares with intervals, `power_users_fixed` as a share by fixed thresholds,
+        `rules` as shares of the bots' days.
     """
     found = summarise(rows)
+    power = [row for row in rows if row["persona"] == "power_user"]
     n_bots = sum(row["is_bot"] for row in rows)
     return {
         "clicked_share": found["clicked_share"],
@@ -256,6 +268,8 @@ def by_click_rate(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         ),
         "people": found["all"]["false_positives"],
         "power_users": found["people"]["power_user"]["false_positives"],
+        "n_power_users": len(power),
+        "power_users_fixed": sum(map(is_flagged_by_fixed_thresholds, power)) / max(1, len(power)),
         "recall": found["all"]["recall"],
         "rules": {
             rule: (row["n_days"] - row["n_people"]) / max(1, n_bots)
@@ -372,14 +386,15 @@ def _rate_lines(rates: Sequence[Mapping[str, Any]], cell: Callable[[Any], str]) 
     """People's false positives and recall by the site's click rate, then each rule's recall."""
     lines = [
         "| people click in | judged by | people flagged (95 % interval) "
-        "| power users flagged (95 % interval) | recall (95 % interval) |",
-        "|--:|--:|--:|--:|--:|",
+        "| power users flagged (95 % interval) | by fixed thresholds | recall (95 % interval) |",
+        "|--:|--:|--:|--:|--:|--:|",
     ]
     for row in rates:
         lines.append(
             f"| {100 * row['clicked_share']:.0f} % of searches "
             f"| {100 * row['assumed_click_rate']:.0f} % | {cell(row['people'])} "
-            f"| {cell(row['power_users'])} | {cell(row['recall'])} |"
+            f"| {cell(row['power_users'])} | {100 * row['power_users_fixed']:.1f} % "
+            f"| {cell(row['recall'])} |"
         )
     shares = " | ".join(f"{100 * row['clicked_share']:.0f} %" for row in rates)
     lines += ["", f"| recall of the rule, where people click in | {shares} |"]

@@ -117,7 +117,7 @@ def test_documented_tables_are_those_of_the_page(documented: dict[str, Any]) -> 
 
 RATES = {"0.05": 411, "0.1": 412, "0.3": 413, "0.9": 414}
 # Many big days, so that a few days hold many of power users.
-CROWDED = {"searches_per_day": 3000, "bot_share": 0.15, "hard_share": 0.6}
+CROWDED = {"searches_per_day": 5000, "bot_share": 0.15, "hard_share": 0.5}
 
 
 @pytest.fixture(scope="module")
@@ -157,30 +157,58 @@ def test_people_are_left_alone_however_seldom_they_click(
     assert 0.5 * clicked <= assumed <= 1.05 * clicked
 
 
-def test_rules_that_know_no_click_rate_lose_the_heavy_users_of_a_site(
+def test_fixed_thresholds_lose_the_heavy_users_of_a_site(
     sites: dict[str, list[dict[str, Any]]],
 ) -> None:
-    """The worlds are hard: without the chance, the same rules flag a power user in ten."""
-    rules = [rule["condition"] for rule in SqlProject().macro("few_clicks_rules").values()]
-    power = [row for row in sites["0.1"] if row["persona"] == "power_user"]
+    """The worlds are hard: thresholds that know no click rate flag many more than one in 100."""
+
+    def share(site: str) -> float:
+        power = [row for row in sites[site] if row["persona"] == "power_user"]
+        return sum(map(bench_bots.is_flagged_by_fixed_thresholds, power)) / len(power)
+
+    assert share("0.05") > 0.2
+    assert share("0.1") > 0.01
+    assert share("0.9") == 0
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.05, 0.1, 0.3, 0.65, 0.9])
+def test_no_number_of_searches_makes_one_person_in_a_hundred_a_bot(rate: float) -> None:
+    """Exactly: all numbers of clicks that n searches may come with, all of them paged deep."""
+    project = SqlProject()
+    edge = max(edge for edge in project.variable("bot_click_rate_bands") if edge <= rate)
+    conditions = " or ".join(
+        f"({rule['condition']} and chance <= {rule['max_chance']})"
+        for rule in project.macro("few_clicks_rules").values()
+    )
+    fixed = " or ".join(
+        f"({rule['condition']})" for rule in project.macro("few_clicks_rules").values()
+    )
+    chance = project.macro("few_clicks_chance", "n_searches", "n_clicks", str(edge))
     with duckdb.connect() as connection:
-        flagged = [
-            any(
-                connection.execute(
-                    f"select {condition} from (select $n as n_searches, $deep as n_deep_searches, "
-                    "$clicks as n_clicks, $clicked as n_clicked_searches)",
-                    {
-                        "n": row["n_searches"],
-                        "deep": row["n_deep_searches"],
-                        "clicks": row["n_clicks"],
-                        "clicked": row["n_clicked_searches"],
-                    },
-                ).fetchone()[0]
-                for condition in rules
+        days = connection.execute(
+            f"""
+            select n_searches, n_clicks, {conditions}, {fixed}
+            from (
+                select *, {chance} as chance
+                from (
+                    select n as n_searches, n as n_deep_searches, k as n_clicks,
+                        k as n_clicked_searches
+                    from range(1, 301) as searches (n)
+                    cross join range(0, 16) as clicks (k)
+                    where k <= n
+                )
             )
-            for row in power
-        ]
-    assert sum(flagged) / len(power) > 0.02
+            """
+        ).fetchall()
+    flagged, by_fixed = [0.0] * 301, [0.0] * 301
+    for n, k, is_flagged, is_flagged_by_fixed in days:
+        likely = float(stats.binom.pmf(k, n, rate))
+        flagged[n] += likely * is_flagged
+        by_fixed[n] += likely * is_flagged_by_fixed
+    assert len(days) > 300 * 15
+    assert max(flagged) <= 0.01
+    if rate <= 0.1:
+        assert by_fixed[20] > 0.1
 
 
 def test_documented_click_rates_lose_nobody_either(documented: dict[str, Any]) -> None:
@@ -190,6 +218,7 @@ def test_documented_click_rates_lose_nobody_either(documented: dict[str, Any]) -
     for row in documented["rates"]:
         assert row["people"]["ci_high"] < 0.01
         assert row["power_users"]["share"] <= 0.01
+        assert row["power_users_fixed"] > 0.01 or row["clicked_share"] > 0.12
         assert row["assumed_click_rate"] <= 1.2 * row["clicked_share"]
 
 
