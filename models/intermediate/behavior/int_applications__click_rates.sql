@@ -31,7 +31,7 @@ few_searches as (
     where
         n_searches < {{ var('bot_min_clickless_searches') }}
         {%- for condition in bot_rules().values() %}
-            and not coalesce({{ condition }}, false)
+        and not coalesce({{ condition }}, false)
         {%- endfor %}
 
 ),
@@ -63,7 +63,7 @@ banded as (
         cast(case
             when n_visitor_days < {{ var('bot_min_click_rate_days') }} then {{ bands | last }}
             {%- for edge in bands | reverse %}
-                when click_rate >= {{ edge }} then {{ edge }}
+            when click_rate >= {{ edge }} then {{ edge }}
             {%- endfor %}
             else 0
         end as double) as assumed_click_rate
@@ -88,7 +88,7 @@ thresholds as (
                 ceil(-ln({{ var('bot_max_few_clicks_chance') }}) / (
                     (1 - {{ share }}) * ln((1 - {{ share }}) / (1 - assumed_click_rate))
                     {%- if share > 0 %}
-                        + {{ share }} * ln({{ share }} / assumed_click_rate)
+                    + {{ share }} * ln({{ share }} / assumed_click_rate)
                     {%- endif %}
                 ))
             ) as bigint)

@@ -208,7 +208,7 @@ search_signals as (
 
 ),
 
-{# People of one site click more than those of another; a day is judged by where most was searched. #}
+{# People of one site click more than those of another: a day goes by where most was searched. #}
 application_searches as (
 
     select
