@@ -166,8 +166,8 @@ def test_fixed_thresholds_lose_the_heavy_users_of_a_site(
         power = [row for row in sites[site] if row["persona"] == "power_user"]
         return sum(map(bench_bots.is_flagged_by_fixed_thresholds, power)) / len(power)
 
+    # Where a tenth is clicked, people of 20 searches are lost, not those of 100: see below.
     assert share("0.05") > 0.2
-    assert share("0.1") > 0.01
     assert share("0.9") == 0
 
 
