@@ -8,18 +8,20 @@
     {%- set overall_rate = overall ~ '.n_clicks / nullif(' ~ overall ~ '.exposure, 0)' -%}
     {%- set overall_sat = overall ~ '.n_sat_clicks / nullif(' ~ overall ~ '.n_clicks, 0)' -%}
     {%- set document_rate = shrunk_rate(
-        document ~ '.n_clicks', document ~ '.exposure', overall_rate, prior
+        or_zero(document ~ '.n_clicks'), or_zero(document ~ '.exposure'), or_zero(overall_rate), prior
     ) -%}
     {%- set document_sat = shrunk_rate(
-        document ~ '.n_sat_clicks', document ~ '.n_clicks', overall_sat, prior
+        or_zero(document ~ '.n_sat_clicks'), or_zero(document ~ '.n_clicks'), or_zero(overall_sat),
+        prior
     ) -%}
     {%- set features = {
         'bhv_click_rate': shrunk_rate(
-            pair ~ '.n_clicks', pair ~ '.exposure', document_rate, prior
+            or_zero(pair ~ '.n_clicks'), or_zero(pair ~ '.exposure'), or_zero(document_rate), prior
         ),
         'bhv_log_exposure': 'ln(1 + coalesce(' ~ pair ~ '.exposure, 0))',
         'bhv_sat_rate': shrunk_rate(
-            pair ~ '.n_sat_clicks', pair ~ '.n_clicks', document_sat, prior
+            or_zero(pair ~ '.n_sat_clicks'), or_zero(pair ~ '.n_clicks'), or_zero(document_sat),
+            prior
         ),
         'bhv_days_since_shown':
             'cast(' ~ day ~ ' - ' ~ pair ~ '.last_shown_on as integer)',

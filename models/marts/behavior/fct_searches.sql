@@ -60,7 +60,7 @@ clicked as (
     select
         search_id,
         count(*) as n_clicks,
-        max(coalesce(dwell_seconds, 0)) >= {{ var('sat_dwell_seconds') }} as has_sat_click
+        max(dwell_seconds) >= {{ var('sat_dwell_seconds') }} as has_sat_click
     from clicked_documents
     group by search_id
 

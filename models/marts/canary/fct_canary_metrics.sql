@@ -26,15 +26,11 @@ looks as (
 ),
 
 variants as (
-    select 'champion' as variant
-    union all
-    select 'canary' as variant
+    select * from (values ('champion'), ('canary')) as named (variant)
 ),
 
 metrics as (
-    select 'ctr' as metric
-    union all
-    select 'session_success' as metric
+    select * from (values ('ctr'), ('session_success')) as named (metric)
 ),
 
 {# An arm without traffic must stand there with 0 users, not be missing. #}

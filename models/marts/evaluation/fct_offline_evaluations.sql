@@ -48,7 +48,8 @@ paired_sums as (
         on
             challenger.evaluation_id = champion.evaluation_id
             and challenger.user_id = champion.user_id
-    where challenger.side = 'challenger' and champion.side = 'champion'
+            and champion.side = 'champion'
+    where challenger.side = 'challenger'
 ),
 
 replicates as (
@@ -159,27 +160,28 @@ counts as (
 ),
 
 metric_names as (
-    {% for metric in metrics %}
-    select '{{ metric.metric }}' as metric
-    {{ 'union all' if not loop.last }}
-    {% endfor %}
+    select *
+    from (
+        values
+        {% for metric in metrics %}
+        ('{{ metric.metric }}'){{ ',' if not loop.last }}
+        {% endfor %}
+    ) as named (metric)
 ),
 
 sides as (
     select
         evaluations.*,
-        'challenger' as side,
-        evaluations.model_version as measured_version
+        named.side,
+        case
+            when named.side = 'challenger' then evaluations.model_version
+            else evaluations.champion_version
+        end as measured_version
     from evaluations
-
-    union all
-
-    select
-        evaluations.*,
-        'champion' as side,
-        evaluations.champion_version as measured_version
-    from evaluations
-    where evaluations.champion_version <> evaluations.model_version
+    cross join (values ('challenger'), ('champion')) as named (side)
+    where
+        named.side = 'challenger'
+        or evaluations.champion_version <> evaluations.model_version
 ),
 
 {# An evaluation that found no search still answers, with nothing in the value. #}

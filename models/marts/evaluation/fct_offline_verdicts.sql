@@ -63,7 +63,7 @@ measured as (
         orders.delta as seen_delta,
         orders.delta_ci_low as seen_delta_ci_low,
         orders.delta_ci_high as seen_delta_ci_high,
-        coalesce(orders.delta_ci_high >= 0, false) as is_seen_not_worse
+        orders.delta_ci_high >= 0 as is_seen_not_worse
     from evaluations
     left join estimates on evaluations.evaluation_id = estimates.evaluation_id
     left join orders on evaluations.evaluation_id = orders.evaluation_id
@@ -141,8 +141,8 @@ final as (
                     then
                         difference || ': ' || lack || ', and what was shown it does not order '
                         || 'worse, so users decide.'
-                else
-                    difference || ': ' || lack || ', and what was shown it orders worse.'
+                when 'unsupported_worse'
+                    then difference || ': ' || lack || ', and what was shown it orders worse.'
             end as varchar
         ) as reason,
         cast(champion_clicks_per_search as double) as champion_clicks_per_search,

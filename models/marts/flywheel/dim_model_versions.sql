@@ -18,7 +18,7 @@ numbered_events as (
             order by event_at desc, event_id desc
         ) as recency
     from registry_events
-    where coalesce(from_state, '') <> to_state
+    where from_state is null or from_state <> to_state
 ),
 
 last_events as (

@@ -9,7 +9,7 @@ with results as (
 streaks as (
     select
         *,
-        sum(case when is_success then 1 else 0 end) over (
+        count(case when is_success then 1 end) over (
             partition by expectation_id
             order by run_at, run_id
             rows between unbounded preceding and current row

@@ -60,9 +60,9 @@ evaluation_counts as (
 
 outside_counts as (
     select
-        coalesce(sum(case when impressions.searched_at < windows.window_start then 1 end), 0)
+        count(case when impressions.searched_at < windows.window_start then 1 end)
             as n_clicks_before_training,
-        coalesce(sum(case when impressions.searched_at >= windows.window_end then 1 end), 0)
+        count(case when impressions.searched_at >= windows.window_end then 1 end)
             as n_clicks_embargoed,
         count(*) as n_clicks_before_evaluation
     from impressions
@@ -74,9 +74,8 @@ outside_counts as (
 pair_counts as (
     select
         count(*) as n_pairs,
-        coalesce(
-            sum(case when array_contains(negative_docs, positive_doc) then 1 else 0 end), 0
-        ) as n_pairs_with_positive_as_negative
+        count(case when array_contains(negative_docs, positive_doc) then 1 end)
+            as n_pairs_with_positive_as_negative
     from pairs
 ),
 
@@ -106,9 +105,8 @@ shared_searches as (
 
 feature_leaks as (
     select
-        coalesce(
-            sum(case when behavior_known_on >= feature_date then 1 else 0 end), 0
-        ) as n_rows_with_later_features
+        count(case when behavior_known_on >= feature_date then 1 end)
+            as n_rows_with_later_features
     from training_rows
 ),
 

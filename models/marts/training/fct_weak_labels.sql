@@ -69,19 +69,17 @@ overall as (
     from documents
 ),
 
--- how much more or less is clicked for the query than at those ranks elsewhere
+-- how much more or less is clicked for the query than at those ranks elsewhere; null where nothing
+-- is clicked at them at all
 queries as (
     select
         documents.query,
-        {{ shrunk_rate(
-            'sum(documents.n_clicks)',
-            exact_sum('documents.expected_clicks'),
-            1,
-            prior ~ ' * max(overall.click_rate)'
-        ) }} as click_ratio
+        (sum(documents.n_clicks) + {{ prior }} * overall.click_rate) / nullif(
+            {{ exact_sum('documents.expected_clicks') }} + {{ prior }} * overall.click_rate, 0
+        ) as click_ratio
     from documents
     cross join overall
-    group by documents.query
+    group by documents.query, overall.click_rate
 ),
 
 -- a document without a click was examined less the deeper it stood, which is no reason to
@@ -94,7 +92,7 @@ weighed as (
             else max(exposure) over (
                 partition by query, n_clicks > 0
                 order by
-                    prior_rate desc, sum_ranks / n_impressions, exposure, doc_id
+                    prior_rate desc, sum_ranks / n_impressions, exposure
                 rows between unbounded preceding and current row
             )
         end as evidence
@@ -109,7 +107,7 @@ select
     cast({{ shrunk_rate(
         'weighed.n_clicks',
         'weighed.evidence',
-        'weighed.prior_rate * coalesce(queries.click_ratio, 1)',
+        'coalesce(weighed.prior_rate * queries.click_ratio, 0)',
         prior
     ) }} as double) as label,
     cast(weighed.exposure as double) as weight,

@@ -1,0 +1,3 @@
+{% macro or_zero(value) -%}
+    coalesce({{ value }}, 0)
+{%- endmacro %}
