@@ -26,11 +26,11 @@ looks as (
 ),
 
 variants as (
-    select * from (values ('champion'), ('canary')) as named (variant)
+    select named.variant from (values ('champion'), ('canary')) as named (variant)
 ),
 
 metrics as (
-    select * from (values ('ctr'), ('session_success')) as named (metric)
+    select named.metric from (values ('ctr'), ('session_success')) as named (metric)
 ),
 
 {# An arm without traffic must stand there with 0 users, not be missing. #}

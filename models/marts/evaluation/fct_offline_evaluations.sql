@@ -160,7 +160,7 @@ counts as (
 ),
 
 metric_names as (
-    select *
+    select named.metric
     from (
         values
         {% for metric in metrics %}
