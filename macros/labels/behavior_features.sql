@@ -8,7 +8,8 @@
     {%- set overall_rate = overall ~ '.n_clicks / nullif(' ~ overall ~ '.exposure, 0)' -%}
     {%- set overall_sat = overall ~ '.n_sat_clicks / nullif(' ~ overall ~ '.n_clicks, 0)' -%}
     {%- set document_rate = shrunk_rate(
-        or_zero(document ~ '.n_clicks'), or_zero(document ~ '.exposure'), or_zero(overall_rate), prior
+        or_zero(document ~ '.n_clicks'), or_zero(document ~ '.exposure'), or_zero(overall_rate),
+        prior
     ) -%}
     {%- set document_sat = shrunk_rate(
         or_zero(document ~ '.n_sat_clicks'), or_zero(document ~ '.n_clicks'), or_zero(overall_sat),
