@@ -1,8 +1,8 @@
 """`make bench-ranking`: what models learn from a log, on queries that nobody has asked.
 
 Documents and grades are known, clicks are simulated, and everything from the log to the model is
-the project's own: `dbt build`, then the training of `flywheel train`. Beside it what LightGBM's own
-`position` field makes of the same log.
+the project's own: `dbt build`, the training of `flywheel train`, and the refit that users get.
+Beside it what LightGBM's own `position` field makes of the same log.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ import numpy as np
 
 import ranking_worlds
 from bench_decisions import Cell, Result, run
-from flywheel import loop
+from flywheel import loop, registry
 from flywheel.bench_canary import write_page
 from flywheel.dbt import run_dbt
 from flywheel.deployment import LOGGED_ORDER
@@ -49,6 +49,7 @@ SETTINGS = {
 }
 BEST = Setting(4_000, known_share=1, randomised_share=0.05)
 """Production knows the grades of all queries that are asked."""
+NEEDED = ("int_training_rows", "int_refit_rows", "int_serving_behavior", "fct_training_manifest")
 MODELS = ("production", "position", "ours", "grades")
 COLUMNS = {
     "models": ("clicks", *MODELS),
@@ -86,9 +87,10 @@ def models_cell(setting: Setting, seed: int, dataset: Callable[[], Graded]) -> R
     """True NDCG@10 of each model on the queries that nobody asked."""
     asked, held_out, production, log = simulated(dataset(), setting, seed)
     with warehouse(asked, log, seed) as (settings, given):
-        needed = ["+int_training_rows", "+fct_training_manifest"]
+        needed = [f"+{name}" for name in NEEDED]
         run_dbt(settings, "build", select=needed, tests=False, variables=given)
-        model = training.train(settings)
+        judged = registry.register(settings, training.train(settings))
+        model = training.refit(settings, judged)
     ours = lgb.Booster(model_str=model.text)
     positions = ranking_worlds.fit_with_positions(log, asked)
     grades = ranking_worlds.fit_on_grades(asked, rounds=100, seed=seed)

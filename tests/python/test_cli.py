@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from conftest import Flywheel, Run, Turned
+from conftest import PROJECT, Flywheel, Run, Turned
 from flywheel import registry
 from flywheel.cli import _as_sentence, cli
 from flywheel.serving import load_deployment, load_ranker
@@ -207,6 +208,63 @@ def test_too_little_to_learn_from_is_said_and_is_no_error(tmp_path: Path) -> Non
     assert "champion" in refused(
         flywheel, "score", "--features", log, "--output", tmp_path / "out.parquet"
     )
+    _, status, score = five_lines(log, log, tmp_path / "scored.parquet")
+    assert decision in ok(flywheel, *status).output.replace(" ", "_")
+    assert "no model" in refused(flywheel, *score).lower()
+
+
+# ---- the README's five lines ----
+
+
+def five_lines(log: Path, features: Path, output: Path) -> tuple[list[str], ...]:
+    """The commands among the lines that README gives for one's own logs, with these files."""
+    text = (PROJECT / "README.md").read_text()
+    (lines,) = re.findall(r"in five lines\n\n((?:    .+\n)+)", text)
+    commands = [shlex.split(line, comments=True) for line in lines.splitlines()]
+    assert len(commands) == 5
+    files = {
+        "logs/clicks.parquet": log,
+        "features.parquet": features,
+        "candidates.parquet": features,
+        "scored.parquet": output,
+    }
+    named = [[str(files.get(word, word)) for word in words] for words in commands]
+    first, *more = [words[1:] for words in named if words[0] == "flywheel"]
+    assert [first[0], *(words[0] for words in more)] == ["run", "status", "score"]
+    return [*first, "--no-tests", "--no-validation"], *more
+
+
+def outcomes(flywheel: Flywheel) -> list[str]:
+    return [turn["status"] for turn in json.loads(ok(flywheel, "status", "--json").stdout)["turns"]]
+
+
+def scored_versions(path: Path) -> set[str]:
+    return set(pq.read_table(path)["model_version"].to_pylist())
+
+
+def test_the_five_lines_work_while_users_decide(copied: Turned, tmp_path: Path) -> None:
+    output = tmp_path / "scored.parquet"
+    run_again, status, score = five_lines(copied.log, copied.features, output)
+    assert outcomes(copied.flywheel) == ["deployed"]
+    ok(copied.flywheel, *score)
+    assert scored_versions(output) == {copied.version}
+    # Another turn has to wait for the canary's users.
+    assert "needs more users" in ok(copied.flywheel, *run_again).output
+    assert outcomes(copied.flywheel) == ["deployed"]
+    ok(copied.flywheel, *status)
+    ok(copied.flywheel, *score)
+    assert scored_versions(output) == {copied.version}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("end", ["promote", "rollback"])
+def test_the_five_lines_work_when_all_is_decided(copied: Turned, tmp_path: Path, end: str) -> None:
+    output = tmp_path / "scored.parquet"
+    ok(copied.flywheel, end)
+    run_again, status, score = five_lines(copied.log, copied.features, output)
+    for command in (status, score, run_again, status, score):
+        ok(copied.flywheel, *command)
+    assert len(scored_versions(output)) == 1
 
 
 # ---- score ----
