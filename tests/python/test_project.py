@@ -45,7 +45,7 @@ def test_vars_are_documented_with_their_defaults() -> None:
             continue  # no var's row
         first, default = (cell.strip() for cell in line.split("|")[1:3])
         names = re.findall(r"`([a-z_]+)`", first)
-        defaults = default.split(", ")
+        defaults = re.split(r", (?![^\[]*\])", default)  # but not within a list
         documented.update(zip(names, defaults * (len(names) // len(defaults)), strict=True))
     assert set(documented) == set(declared)
     shipped = {"the sample log", "the sample's"}
