@@ -302,8 +302,18 @@ def refusing(make_flywheel: Callable[[str], Flywheel]) -> Flywheel:
     ("rows", "says", "sample"),
     [
         (US_DATES, "8 of 8 rows are missing_time; searched_at holds no time", "01/31/2026 10:00"),
-        (flat_rows(rank="top"), "8 of 8 rows are impossible_rank; rank must be", '"rank":"top"'),
-        (ACTIONLESS, "5 of 5 rows are missing_query; user_query must hold", '"query_id": "q'),
+        pytest.param(
+            flat_rows(rank="top"),
+            "8 of 8 rows are impossible_rank; rank must be",
+            '"rank":"top"',
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ACTIONLESS,
+            "5 of 5 rows are missing_query; user_query must hold",
+            '"query_id": "q',
+            marks=pytest.mark.slow,
+        ),
         (CLICKS_ALONE, "5 of 6 rows are orphan_event (also 1 event_without_search)", "click"),
     ],
     ids=["US dates", "ranks in words", "no action", "no query"],
@@ -327,6 +337,7 @@ def test_a_log_of_which_nothing_is_usable_stops_with_reason_and_sample(
     assert refusing.rows("from duckdb_tables() where table_name = 'fct_searches'") == []
 
 
+@pytest.mark.slow
 def test_a_log_that_is_half_usable_builds_and_outlives_one_that_is_not(
     flywheel: Flywheel, tmp_path: Path
 ) -> None:

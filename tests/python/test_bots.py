@@ -47,6 +47,7 @@ def _allowed(one: dict[str, float], other: dict[str, float]) -> float:
     return MAX_Z / bench_bots.Z * (up**2 + down**2) ** 0.5
 
 
+@pytest.mark.slow
 def test_recall_by_kind_is_as_documented(
     rows: list[dict[str, Any]], documented: dict[str, Any]
 ) -> None:
@@ -60,6 +61,7 @@ def test_recall_by_kind_is_as_documented(
         assert said["share"] > 0.5, kind
 
 
+@pytest.mark.slow
 def test_people_are_left_alone_however_odd(
     rows: list[dict[str, Any]], documented: dict[str, Any]
 ) -> None:
@@ -79,6 +81,7 @@ def test_people_are_left_alone_however_odd(
     assert documented["all"]["precision"]["ci_low"] > 0.99
 
 
+@pytest.mark.slow
 def test_every_rule_earns_its_place(rows: list[dict[str, Any]], documented: dict[str, Any]) -> None:
     rules = [*SqlProject().macro("bot_rules"), *SqlProject().macro("few_clicks_rules")]
     assert set(documented["rules"]) <= set(rules)
@@ -89,6 +92,7 @@ def test_every_rule_earns_its_place(rows: list[dict[str, Any]], documented: dict
         assert row["reasons"] == sorted(set(row["reasons"]))
 
 
+@pytest.mark.slow
 def test_power_users_would_be_taken_for_bots_by_volume_alone(rows: list[dict[str, Any]]) -> None:
     """The hard people are hard: simpler rules would flag them."""
     power = [row for row in rows if row["persona"] == "power_user"]

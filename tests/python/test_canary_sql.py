@@ -369,6 +369,7 @@ def share_of(decisions: list[tuple[str, int, str]], *kinds: str) -> float:
     return sum(decision in kinds for decision, _, _ in decisions) / len(decisions)
 
 
+LONGER = ("few non-clicks", "tastes far apart")
 NOTHING_CHANGES = [
     Scenario("few clicks", 0.05),
     Scenario("as most sites", 0.45),
@@ -378,7 +379,17 @@ NOTHING_CHANGES = [
 ]
 
 
-@pytest.mark.parametrize("scenario", NOTHING_CHANGES, ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        pytest.param(
+            scenario,
+            id=scenario.name,
+            marks=[pytest.mark.slow] if scenario.name in LONGER else [],
+        )
+        for scenario in NOTHING_CHANGES
+    ],
+)
 def test_a_canary_that_changes_nothing_is_rarely_decided(scenario: Scenario) -> None:
     repeats = 200
     decisions = decide(scenario, repeats, seed=6)
@@ -396,6 +407,7 @@ def replay_ramp(repeats: int, *, seed: int, share: float = 0.05, **world: Any) -
     return bench_canary.replay(scenario, repeats, seed, rule_of(canary_ramp_share=RAMP))
 
 
+@pytest.mark.slow
 def test_a_canary_of_growing_share_that_changes_nothing_is_rarely_decided() -> None:
     repeats = 200
     found = replay_ramp(repeats, seed=16)
@@ -404,6 +416,7 @@ def test_a_canary_of_growing_share_that_changes_nothing_is_rarely_decided() -> N
     assert found.promoted + found.rolled_back <= ALPHA + noise
 
 
+@pytest.mark.slow
 def test_a_larger_share_finds_gains_and_harm_that_a_small_one_misses() -> None:
     better, fixed = replay_ramp(100, seed=17, lift=0.2), Scenario("fixed", 0.45, lift=0.2)
     assert better.promoted > share_of(decide(fixed, 100, seed=17), "promote") + 0.3

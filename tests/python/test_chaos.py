@@ -171,6 +171,7 @@ def test_a_killed_turn_is_taken_up(built: Flywheel, tmp_path: Path, moment: str)
     assert_turn_is_told(flywheel)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(RANDOM_KILLS))
 def test_a_turn_killed_at_random_is_taken_up(built: Flywheel, tmp_path: Path, seed: int) -> None:
     """A thorough run kills twice, so that the second kill hits the recovery.

@@ -242,6 +242,7 @@ def scored_versions(path: Path) -> set[str]:
     return set(pq.read_table(path)["model_version"].to_pylist())
 
 
+@pytest.mark.slow
 def test_the_five_lines_work_while_users_decide(copied: Turned, tmp_path: Path) -> None:
     output = tmp_path / "scored.parquet"
     run_again, status, score = five_lines(copied.log, copied.features, output)
@@ -254,6 +255,14 @@ def test_the_five_lines_work_while_users_decide(copied: Turned, tmp_path: Path) 
     ok(copied.flywheel, *status)
     ok(copied.flywheel, *score)
     assert scored_versions(output) == {copied.version}
+
+
+def test_the_five_lines_work_after_a_turn(flat: Turned, tmp_path: Path) -> None:
+    output = tmp_path / "scored.parquet"
+    _, status, score = five_lines(flat.log, flat.features, output)
+    for command in (status, score):
+        ok(flat.flywheel, *command)
+    assert scored_versions(output) == {flat.version}
 
 
 @pytest.mark.slow

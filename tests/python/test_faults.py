@@ -128,6 +128,7 @@ def test_a_full_disk_is_said_and_the_next_run_completes(
         assert contents(flywheel) == contents(built)
 
 
+@pytest.mark.slow
 def test_a_file_size_limit_is_a_full_disk_too(flywheel: Flywheel, log: Path) -> None:
     """The fault that needs no rights: no file may grow beyond 300 kB."""
     limited = (
@@ -224,7 +225,13 @@ DAMAGES: dict[str, Callable[[bytearray], bytearray | None]] = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name == "flipped bytes" else name
+        for name in DAMAGES
+    ],
+)
 def test_a_damaged_warehouse_is_said_and_left_alone(
     copied: Flywheel, log: Path, damage: str
 ) -> None:
@@ -288,6 +295,7 @@ def test_engine_messages_about_other_things_are_no_faults(tmp_path: Path) -> Non
 # --- too little memory --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_too_little_memory_is_said(
     flywheel: Flywheel, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -171,6 +171,7 @@ def test_a_changed_rule_is_applied_to_all_of_history(built: tuple[Flywheel, Path
     assert flywheel.rows(count) == [(3,)]
 
 
+@pytest.mark.slow
 def test_people_who_click_less_clear_a_visitor_of_long_ago(
     flywheel: Flywheel, tmp_path: Path
 ) -> None:

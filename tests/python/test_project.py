@@ -144,6 +144,7 @@ def test_strict_parse_passes() -> None:
     assert run.status == 0, run.output
 
 
+@pytest.mark.slow
 def test_strict_parse_finds_a_planted_deprecation(tmp_path: Path) -> None:
     _copy_project(tmp_path)
     run = _strict(tmp_path)

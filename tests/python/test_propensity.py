@@ -202,7 +202,14 @@ def test_fitted_power_law_is_the_maximum_likelihood_fit(
     assert curve(connection, "fitted_power_law", "cast(is_identified as integer)").all()
 
 
-@pytest.mark.parametrize("truth", [0.5, 1.0, 1.5])
+@pytest.mark.parametrize(
+    "truth",
+    [
+        pytest.param(0.5, marks=pytest.mark.slow),
+        1.0,
+        pytest.param(1.5, marks=pytest.mark.slow),
+    ],
+)
 def test_fitted_power_law_recovers_the_decay_from_thin_queries(
     connection: duckdb.DuckDBPyConnection, truth: float
 ) -> None:
@@ -716,7 +723,7 @@ def test_contexts_that_differ_are_told_apart(connection: duckdb.DuckDBPyConnecti
     [
         ("mixed", "0", 0.08),
         ("shuffled", "0", 0.18),
-        ("similar", "0", 0.20),
+        pytest.param("similar", "0", 0.20, marks=pytest.mark.slow),
         pytest.param("devices", "1", 0.12, marks=pytest.mark.slow),
         pytest.param("in_turn", "0", 0.12, marks=pytest.mark.slow),
     ],

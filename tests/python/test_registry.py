@@ -472,7 +472,17 @@ def moments_of(
     return [moment for moment in seen if moment[2] <= 2]
 
 
-LONGER = (*("start_canary", "rollback canary", "end_canary", "ramp", "deploy refit", "refresh"),)
+LONGER = (
+    *(
+        "register",
+        "start_canary",
+        "rollback canary",
+        "end_canary",
+        "ramp",
+        "deploy refit",
+        "refresh",
+    ),
+)
 
 
 @pytest.mark.parametrize(
