@@ -410,6 +410,17 @@ def propensity_lines(found: Mapping[str, Result]) -> list[str]:
             f"| {np.mean([row['power_law_error'] for row in rows]):.3f} "
             f"| {sum(intervals)} of {9 * len(rows)} | {_share(covered, intervals)} |"
         )
+    everything = [row for world in LOG_WORLDS for row in _of(found, f"propensities/{world}")]
+    with_intervals = [row for row in everything if row["intervals"]]
+    if with_intervals:
+        covered, intervals = (
+            [row[column] for row in with_intervals] for column in ("covered", "intervals")
+        )
+        lines += [
+            "",
+            f"- Intervals of all {len(everything)} logs that hold the truth: "
+            f"{_share(covered, intervals)}.",
+        ]
     return lines
 
 

@@ -8,6 +8,7 @@ for many; every file's rows are counted apart.
 import os
 import re
 import shutil
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -44,7 +45,14 @@ def sentence_of(error: FlywheelError, names: Sequence[str]) -> tuple[str, str | 
     """The error's text, and the one of the files that it names; none where it is no sentence."""
     text = str(error)
     named = [name for name in names if re.search(rf"{re.escape(name)}(?![\w.])", text)]
-    is_sentence = text.isprintable() and text.endswith(".") and len(text) < 3000
+    # A log of which nothing can be used is shown by rows of it, a line each.
+    first, *shown = text.split("\n")
+    is_sentence = first.isprintable() and first.endswith((".", ":")) and len(text) < 3000
+    is_sentence &= all(re.match(r"  row \d+ of ", row) for row in shown)
+    is_sentence &= not any(
+        unicodedata.category(letter) in ("Cc", "Cf") for letter in "".join(shown)
+    )
+    is_sentence &= first.endswith(":") == bool(shown)
     return text, named[0] if named and is_sentence else None
 
 
