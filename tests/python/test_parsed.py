@@ -266,6 +266,8 @@ def _other(value: Any) -> Any:
         return not value
     if isinstance(value, int | float):
         return value + 1 if value >= 1 else value / 2 + 0.01
+    if isinstance(value, list) and not isinstance(value[0], str):
+        return value[1:]
     return f"{value}-other"
 
 
