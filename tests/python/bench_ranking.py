@@ -143,9 +143,9 @@ def grid(name: str, dataset: Callable[[], Graded]) -> list[Cell]:
 def markdown(found: Mapping[str, Result], n_cells: int) -> str:
     """The tables of a dataset: means over seeds, and the mean paired difference with its error."""
     lines = [
-        "| searches | clicks | production | its order | production | `position` field "
+        "| searches | seeds | clicks | production | its order | production | `position` field "
         "| this project | grades known | this project less `position` |",
-        "|--:|--:|---|---|--:|--:|--:|--:|--:|",
+        "|--:|--:|--:|---|---|--:|--:|--:|--:|--:|",
     ]
     for setting in SETTINGS:
         rows = [row for name, row in found.items() if name.startswith(f"models/{setting}/")]
@@ -156,7 +156,7 @@ def markdown(found: Mapping[str, Result], n_cells: int) -> str:
         gains = np.array([row["ours"] - row["position"] for row in rows])
         models = " | ".join(f"{mean[model]:.3f}" for model in MODELS)
         lines.append(
-            f"| {int(searches):,} | {mean['clicks']:,.0f} | {production} | {order} | {models} "
+            f"| {int(searches):,} | {len(rows)} | {mean['clicks']:,.0f} | {production} | {order} | {models} "
             f"| {gains.mean():+.3f} ± {gains.std(ddof=1) / np.sqrt(len(gains)):.3f} |"
         )
     champions = [row for name, row in found.items() if name.startswith("champion/")]
