@@ -156,8 +156,8 @@ def markdown(found: Mapping[str, Result], n_cells: int) -> str:
         gains = np.array([row["ours"] - row["position"] for row in rows])
         models = " | ".join(f"{mean[model]:.3f}" for model in MODELS)
         lines.append(
-            f"| {int(searches):,} | {len(rows)} | {mean['clicks']:,.0f} | {production} | {order} | {models} "
-            f"| {gains.mean():+.3f} ± {gains.std(ddof=1) / np.sqrt(len(gains)):.3f} |"
+            f"| {int(searches):,} | {len(rows)} | {mean['clicks']:,.0f} | {production} | {order} "
+            f"| {models} | {gains.mean():+.3f} ± {gains.std(ddof=1) / np.sqrt(len(gains)):.3f} |"
         )
     champions = [row for name, row in found.items() if name.startswith("champion/")]
     if champions:
