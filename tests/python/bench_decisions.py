@@ -401,27 +401,22 @@ def propensity_lines(found: Mapping[str, Result]) -> list[str]:
         if not rows:
             continue
         errors = [row["error"] for row in rows]
-        with_intervals = [row for row in rows if row["intervals"]]
-        covered, intervals = (
-            [row[column] for row in with_intervals] for column in ("covered", "intervals")
-        )
         lines.append(
             f"| {name} | {len(rows)} | {np.mean(errors):.3f} | {max(errors):.3f} "
             f"| {np.mean([row['power_law_error'] for row in rows]):.3f} "
-            f"| {sum(intervals)} of {9 * len(rows)} | {_share(covered, intervals)} |"
+            f"| {sum(row['intervals'] for row in rows)} of {9 * len(rows)} | {_coverage(rows)} |"
         )
     everything = [row for world in LOG_WORLDS for row in _of(found, f"propensities/{world}")]
-    with_intervals = [row for row in everything if row["intervals"]]
-    if with_intervals:
-        covered, intervals = (
-            [row[column] for row in with_intervals] for column in ("covered", "intervals")
-        )
-        lines += [
-            "",
-            f"- Intervals of all {len(everything)} logs that hold the truth: "
-            f"{_share(covered, intervals)}.",
-        ]
+    if everything:
+        of_all = f"- Intervals of all {len(everything)} logs that hold the truth: "
+        lines += ["", f"{of_all}{_coverage(everything)}."]
     return lines
+
+
+def _coverage(logs: Sequence[Result]) -> str:
+    """Share of the logs' intervals that hold the truth; a log without one says nothing."""
+    some = [row for row in logs if row["intervals"]]
+    return _share([row["covered"] for row in some], [row["intervals"] for row in some])
 
 
 def canary_lines(found: Mapping[str, Result]) -> list[str]:
