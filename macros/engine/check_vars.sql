@@ -38,6 +38,11 @@
         {% do problems.append('canary_ramp_share is ' ~ var('canary_ramp_share')
             ~ '; it must be 0 (no ramp) or lie between 0 and 1.') %}
     {% endif %}
+    {% if var('hidden_history_share') is not number or var('hidden_history_share') < 0
+        or var('hidden_history_share') >= 1 %}
+        {% do problems.append('hidden_history_share is ' ~ var('hidden_history_share')
+            ~ '; it must be 0 or lie between 0 and 1.') %}
+    {% endif %}
     {% if var('propensity_alpha') is not number or var('propensity_alpha') < 0 %}
         {% do problems.append('propensity_alpha is ' ~ var('propensity_alpha')
             ~ '; it must be a number of at least 0.') %}

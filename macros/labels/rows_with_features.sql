@@ -2,6 +2,10 @@
     The rows of training groups with what was known of each document before the group's day, and
     with the features file. The last two arguments are CTEs of int_behavior_features and
     int_document_features.
+
+    A share of the groups is shown as if nobody had asked the query yet. Almost all clicks fall on
+    documents with a history, and a ranker that never saw any without learns to do without the
+    features file.
 #}
 {% macro rows_with_features(training_groups, behavior, features) %}
     with pairs as (
@@ -36,6 +40,8 @@
         on
             training_groups.doc_id = documents.doc_id
             and {{ known_before('documents', 'training_groups.feature_date') | indent(12) }}
+            and {{ hash_fraction("'history|' || training_groups.group_id") }}
+            >= {{ var('hidden_history_share') }}
     left join overall
         on {{ known_before('overall', 'training_groups.feature_date') | indent(12) }}
     left join {{ features }} as features
