@@ -106,7 +106,7 @@ THREE = FeatureList(("f_a", "f_b", "f_c"))
 def predictions(rows: GroupedRows, features: np.ndarray, **overrides) -> np.ndarray:
     """Predictions for all documents; overrides are options of LightGBM."""
     if not overrides:
-        booster = fit_booster(rows, None, THREE, BARE, 0).booster
+        booster = fit_booster(rows, THREE, BARE, BARE.rounds_without_validation, 0)
     else:
         options = lightgbm_options(BARE, int(rows.sizes.max()), 0) | overrides
         data = lgb.Dataset(
@@ -264,7 +264,7 @@ def test_training_learns_the_known_order(settings: Settings):
     grid = model.metrics["grid"]
     assert [candidate["num_leaves"] for candidate in grid] == [4, 7, 15]
     chosen = next(c for c in grid if c["num_leaves"] == model.metrics["num_leaves"])
-    assert chosen["validation_ndcg_at_10"] == model.metrics["validation_ndcg_at_10"]
+    assert chosen["folds_ndcg_at_10"] == max(c["folds_ndcg_at_10"] for c in grid)
     assert chosen["rounds"] == model.best_round
     booster = lgb.Booster(model_str=model.text)
     grid = np.array([[1.0, 1.0, np.nan], [1.8, 0.2, np.nan], [0.2, 1.8, np.nan]])
@@ -317,10 +317,9 @@ def test_another_seed_parameter_or_row_gives_another_name(settings: Settings):
 
 def test_stored_order_hardly_matters(settings: Settings, tmp_path: Path):
     """Ties before the first tree are broken by stored order; the result must not hang on it."""
-    parameters = replace(QUICK, grid_leaves=(15,))
-    one = train(settings, parameters=parameters)
+    one = train(settings, parameters=QUICK)
     write_training_set(settings, order="other_hash")
-    other = train(settings, parameters=parameters)
+    other = train(settings, parameters=QUICK)
     assert one.text != other.text
     gap = one.metrics["validation_ndcg_at_10"] - other.metrics["validation_ndcg_at_10"]
     assert abs(gap) < 0.02
@@ -330,12 +329,12 @@ def test_model_text_without_options_scores_alike(settings: Settings):
     with connect(settings) as connection:
         features = FeatureList(("f_a", f"f_{PRICE}", "bhv_click_rate"))
         rows, _ = training.read_groups(connection, "fit", features)
-    booster = fit_booster(rows, None, features, QUICK, 0).booster
-    text = training.portable_text(booster, 40)
+    booster = fit_booster(rows, features, QUICK, 40, 0)
+    text = training.portable_text(booster)
     assert "num_threads" not in text
     np.testing.assert_array_equal(
         lgb.Booster(model_str=text).predict(rows.matrix),
-        booster.predict(rows.matrix, num_iteration=40),
+        booster.predict(rows.matrix),
     )
 
 
@@ -396,12 +395,69 @@ def test_a_feature_without_a_value_is_not_asked_for(settings: Settings):
 
 
 def test_the_best_of_the_grid_is_the_smallest_of_the_best():
-    fits = [
-        training.Fit(None, leaves, 9, metric, 0.3)
+    candidates = [
+        training.Candidate(leaves, 9, metric)
         for leaves, metric in ((31, 0.7), (15, 0.7), (7, 0.6), (63, 0.65))
     ]
-    assert training.best_of(fits).num_leaves == 15
-    assert training.best_of([training.Fit(None, 15, 9, None, None)]).num_leaves == 15
+    assert training.best_of(candidates).num_leaves == 15
+    assert training.best_of([training.Candidate(15, 9, None)]).num_leaves == 15
+
+
+def test_folds_are_cut_from_the_end_and_leave_something_to_fit():
+    def ends(n_fit: int, n_validation: int, **choices: int) -> list[int]:
+        return training.fold_ends(n_fit, n_validation, TrainingParameters(**choices))
+
+    assert ends(850, 150) == [250, 400, 550, 700, 850]
+    assert ends(850, 150, max_folds=3) == [550, 700, 850]
+    assert ends(400, 150) == [250, 400]
+    assert ends(90, 10, max_folds=9, min_validation_groups=50) == [50, 60, 70, 80, 90]
+    assert ends(30, 100) == [30]
+    # 700 twice are not 2,000 yet, three times they are; 2,000 are at once
+    assert ends(7000, 700) == [5600, 6300, 7000]
+    assert ends(9000, 2000) == [9000]
+
+
+def test_the_curve_of_the_folds_is_that_of_models_fitted_before_each(settings: Settings):
+    """Beside models fitted by hand on the groups before each cut, measured on what came next."""
+    recipe = replace(QUICK, num_leaves=4, max_rounds=6)
+    with connect(settings) as connection:
+        columns = training.table_columns(connection, training.TRAINING_TABLE)
+        features = training.known_features(connection, columns)
+        fit_rows, _ = training.read_groups(connection, "fit", features)
+        later, _ = training.read_groups(connection, "validation", features)
+    curve = training.fold_curve(fit_rows, later, features, recipe, 0)
+    assert training.fold_ends(90, 30, recipe) == [30, 60, 90]
+    rows = GroupedRows(
+        *(
+            np.concatenate([getattr(part, name) for part in (fit_rows, later)])
+            for name in ("matrix", "labels", "weights", "sizes")
+        )
+    )
+    size = 8  # documents a group
+    expected = []
+    for end in (30, 60, 90):
+        before, after = slice(0, end * size), slice(end * size, (end + 30) * size)
+        booster = fit_booster(
+            GroupedRows(
+                rows.matrix[before], rows.labels[before], rows.weights[before], rows.sizes[:end]
+            ),
+            features,
+            recipe,
+            6,
+            0,
+        )
+        held_out = GroupedRows(
+            rows.matrix[after], rows.labels[after], rows.weights[after], rows.sizes[end : end + 30]
+        )
+        expected.append(
+            [
+                neutral_ndcg(booster.predict(held_out.matrix, num_iteration=trees), held_out)
+                for trees in range(1, 7)
+            ]
+        )
+    # The folds share the bins of the whole, so single trees may differ, the metric hardly.
+    assert curve == pytest.approx(np.mean(expected, axis=0), abs=0.02)
+    assert abs(curve[-1] - training.fold_curve(fit_rows, fit_rows, features, recipe, 0)[-1]) > 0.001
 
 
 def test_each_candidate_is_the_model_of_its_leaves_alone(settings: Settings):
@@ -458,13 +514,9 @@ def test_a_refit_is_the_judged_recipe_on_all_rows(registered):
     assert model.best_round == rounds > judged.metrics["rounds"]
     with connect(settings) as connection:
         rows, _ = training.read_groups(connection, "refit", model.features, training.REFIT_TABLE)
-    recipe = replace(
-        QUICK,
-        num_leaves=judged.metrics["num_leaves"],
-        rounds_without_validation=rounds,
-    )
-    expected = fit_booster(rows, None, model.features, recipe, 0).booster
-    assert model.text == training.portable_text(expected, rounds)
+    recipe = replace(QUICK, num_leaves=judged.metrics["num_leaves"])
+    expected = fit_booster(rows, model.features, recipe, rounds, 0)
+    assert model.text == training.portable_text(expected)
     assert model.text != (settings.home / judged.artifact_path).read_text()
 
     registry.register(settings, model, at=NOW)
@@ -480,7 +532,7 @@ def test_a_refit_is_the_judged_recipe_on_all_rows(registered):
         training.refit(settings, judged)
 
 
-def test_few_validation_groups_mean_no_early_stopping(settings: Settings):
+def test_few_validation_groups_mean_that_nothing_is_tried(settings: Settings):
     parameters = TrainingParameters(
         min_validation_groups=1000, rounds_without_validation=7, min_data_in_leaf=5
     )

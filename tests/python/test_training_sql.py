@@ -448,9 +448,9 @@ def expected_behavior(
 
 
 def has_hidden_history(group_id: str) -> bool:
-    """Whether the group is in the half that is shown without a history."""
+    """Whether the group is in the share that is shown without a history."""
     digits = hashlib.md5(f"history|{group_id}".encode()).hexdigest()[:13]
-    return int(digits, 16) / 16**13 < 0.5
+    return int(digits, 16) / 16**13 < 0.3
 
 
 def behavior_of(row: dict[str, Any]) -> dict[str, float]:
@@ -471,7 +471,7 @@ def test_training_features_are_those_of_the_day_before(
     )
     assert len(sample) > 100
     hidden = [has_hidden_history(row["group_id"]) for row in sample]
-    assert 0.35 < sum(hidden) / len(hidden) < 0.65
+    assert 0.15 < sum(hidden) / len(hidden) < 0.45
     for row, is_hidden in zip(sample, hidden, strict=True):
         if is_hidden:
             assert behavior_of(row) == {}

@@ -42,6 +42,7 @@ CUTOFF = 10
 LONGEST_GROUP = 10_000  # LightGBM's kMaxPosition
 BATCH_ROWS = 100_000
 METRIC = "validation_ndcg_at_10"
+FOLD_METRIC = "folds_ndcg_at_10"
 
 Progress = Callable[[int, int, str], None]
 SMALL_TRAINING_SET = 1_000_000  # rows
@@ -58,12 +59,14 @@ class TrainingParameters:
     Attributes:
         learning_rate: shrinkage of each tree.
         num_leaves: leaves of each tree where nothing can be tried, for want of validation groups.
-        grid_leaves: leaves to try; the validation metric chooses, the fewest among equals.
+        grid_leaves: leaves to try; the metric of the folds chooses, the fewest among equals.
+        max_folds: folds to try them on, each on later clicks than those it is fitted on.
+        enough_held_out_groups: there are no more folds than it takes to hold out so many groups.
         min_data_in_leaf: rows in a leaf, as LightGBM estimates them from the Hessian.
         lambda_l2: L2 penalty on leaf values; weights have mean 1, so it does not depend on them.
         max_rounds: trees at most.
-        early_stopping_rounds: stop when the validation metric has not risen for so many trees.
-        min_validation_groups: with fewer there is no early stopping.
+        early_stopping_rounds: stop when the metric of the folds has not risen for so many trees.
+        min_validation_groups: with fewer nothing is tried.
         rounds_without_validation: trees in that case.
         num_threads: does not change the model; 0 leaves it to the size of the training set.
     """
@@ -71,6 +74,8 @@ class TrainingParameters:
     learning_rate: float = 0.08
     num_leaves: int = 15
     grid_leaves: tuple[int, ...] = (4, 7, 15)
+    max_folds: int = 5
+    enough_held_out_groups: int = 2_000
     min_data_in_leaf: int = 20
     lambda_l2: float = 1.0
     max_rounds: int = 400
@@ -107,18 +112,22 @@ class GroupedRows:
 
 
 @dataclass(frozen=True)
-class Fit:
-    """What `fit_booster` found."""
+class Candidate:
+    """A recipe of the grid.
 
-    booster: lgb.Booster
+    Attributes:
+        num_leaves: of each tree.
+        rounds: trees with which it did best.
+        ndcg: mean metric of the folds with so many trees; None where nothing was compared.
+    """
+
     num_leaves: int
-    best_round: int
-    validation: float | None
-    validation_at_random: float | None
+    rounds: int
+    ndcg: float | None
 
     def as_metrics(self) -> dict[str, Any]:
-        """The candidate as the registry keeps it."""
-        return {"num_leaves": self.num_leaves, "rounds": self.best_round, METRIC: self.validation}
+        """As the registry keeps it."""
+        return {"num_leaves": self.num_leaves, "rounds": self.rounds, FOLD_METRIC: self.ndcg}
 
 
 @dataclass(frozen=True)
@@ -223,9 +232,12 @@ def train(
             "on rows the model has seen; build again."
         )
     digest = _digest(features, parameters, seed, manifest.fingerprint, fit_rows, validation_rows)
-    candidates = fit_grid(fit_rows, validation_rows, features, parameters, seed, on_progress)
-    fit = best_of(candidates)
-    importance = _gain_importance(fit, features)
+    candidates = try_grid(fit_rows, validation_rows, features, parameters, seed, on_progress)
+    best = best_of(candidates)
+    recipe = replace(parameters, num_leaves=best.num_leaves)
+    report = on_progress if best.ndcg is None else None
+    booster = fit_booster(fit_rows, features, recipe, best.rounds, seed, report)
+    importance = _gain_importance(booster, features)
     if not any(importance.values()):
         raise NotTrainable(
             "No feature tells clicked documents from the others in the training set; "
@@ -233,17 +245,17 @@ def train(
         )
     return TrainedModel(
         version=f"v{manifest.window_end:%Y%m%d}-{digest[:6]}",
-        text=portable_text(fit.booster, fit.best_round),
+        text=portable_text(booster),
         features=features,
         window_start=manifest.window_start,
         window_end=manifest.window_end,
         fingerprint=manifest.fingerprint,
         seed=seed,
-        best_round=fit.best_round,
+        best_round=best.rounds,
         metrics={
-            **fit.as_metrics(),
-            f"{METRIC}_at_random": fit.validation_at_random,
-            f"{METRIC}_of_new_queries": _metric_of_groups(fit, validation_rows, is_new),
+            "num_leaves": best.num_leaves,
+            "rounds": best.rounds,
+            **_validation_metrics(booster, validation_rows, is_new, best.ndcg is not None),
             "n_validation_groups_of_new_queries": int(is_new.sum()),
             "grid": [candidate.as_metrics() for candidate in candidates],
             "n_fit_rows": len(fit_rows.labels),
@@ -303,24 +315,25 @@ def refit(
             "rounds_without_validation": round(judged.metrics["rounds"] * more),
         }
     )
+    rounds = parameters.rounds_without_validation
     seed = judged.params["seed"]
     digest = _digest(features, parameters, seed, manifest.fingerprint, rows)
-    fit = fit_booster(rows, None, features, parameters, seed, on_progress)
+    booster = fit_booster(rows, features, parameters, rounds, seed, on_progress)
     return TrainedModel(
         version=f"v{window_end:%Y%m%d}-{digest[:6]}",
-        text=portable_text(fit.booster, fit.best_round),
+        text=portable_text(booster),
         features=features,
         window_start=manifest.window_start,
         window_end=window_end,
         fingerprint=manifest.fingerprint,
         seed=seed,
-        best_round=fit.best_round,
+        best_round=rounds,
         metrics={
-            "num_leaves": fit.num_leaves,
-            "rounds": fit.best_round,
+            "num_leaves": parameters.num_leaves,
+            "rounds": rounds,
             "n_fit_rows": len(rows.labels),
             "n_fit_groups": len(rows.sizes),
-            "gain_importance": _gain_importance(fit, features),
+            "gain_importance": _gain_importance(booster, features),
         },
         parameters={
             **parameters.declared(),
@@ -332,100 +345,149 @@ def refit(
     )
 
 
-def fit_grid(
+def try_grid(
     fit_rows: GroupedRows,
     validation_rows: GroupedRows,
     features: FeatureList,
     parameters: TrainingParameters,
     seed: int,
     on_progress: Progress | None = None,
-) -> list[Fit]:
-    """Fit every candidate of the grid; a single one where there is nothing to compare them on.
+) -> list[Candidate]:
+    """Every recipe of the grid with its metric over the folds; one where nothing can be compared.
 
-    Each row of data stands in the training set once per clicked document, so how much a tree may
-    resolve depends on the log: it is tried, on clicks of later days than those it is fitted on.
+    How much a tree may resolve, and how many trees there may be, depends on the log. A single
+    validation of a few hundred clicks tells it badly, and stops at a chance peak after a few trees.
+    So each recipe is fitted on more and more of the log in turn, and measured on what came next.
 
     Raises:
         FlywheelError: LightGBM refuses the data.
     """
-    leaves: Sequence[int] = parameters.grid_leaves
     if len(validation_rows.sizes) < parameters.min_validation_groups:
-        leaves = (parameters.num_leaves,)
+        return [Candidate(parameters.num_leaves, parameters.rounds_without_validation, None)]
     rounds = parameters.max_rounds
+    most = len(parameters.grid_leaves) * rounds
 
     def of_all(number: int) -> Progress | None:
         if on_progress is None:
             return None
-        return lambda done, most, label: on_progress(
-            number * rounds + done, most + (len(leaves) - 1) * rounds, label
-        )
+        return lambda done, _, label: on_progress(number * rounds + done, most, label)
 
-    return [
-        fit_booster(
-            fit_rows,
-            validation_rows,
-            features,
-            replace(parameters, num_leaves=number_of_leaves),
-            seed,
-            of_all(number),
-        )
-        for number, number_of_leaves in enumerate(leaves)
-    ]
+    candidates = []
+    for number, leaves in enumerate(parameters.grid_leaves):
+        recipe = replace(parameters, num_leaves=leaves)
+        curve = fold_curve(fit_rows, validation_rows, features, recipe, seed, of_all(number))
+        best = int(np.argmax(curve))
+        candidates.append(Candidate(leaves, best + 1, float(curve[best])))
+    return candidates
 
 
-def best_of(candidates: Sequence[Fit]) -> Fit:
-    """The candidate with the highest validation metric; among equals the smallest."""
-    return max(candidates, key=lambda fit: (fit.validation or 0.0, -fit.num_leaves))
+def best_of(candidates: Sequence[Candidate]) -> Candidate:
+    """The candidate with the highest metric; among equals the smallest."""
+    return max(candidates, key=lambda candidate: (candidate.ndcg or 0.0, -candidate.num_leaves))
 
 
-def fit_booster(
+def fold_ends(n_fit: int, n_validation: int, parameters: TrainingParameters) -> list[int]:
+    """Where folds are cut: numbers of the first group that is not fitted on, the latest last.
+
+    Each fold is fitted on all groups before its cut and measured on as many after it as the
+    validation has; the last fold is the fit and the validation themselves.
+    """
+    wanted = -(-parameters.enough_held_out_groups // n_validation)
+    ends = [n_fit - n_validation * back for back in range(min(parameters.max_folds, wanted))]
+    fewest = max(parameters.min_validation_groups, n_validation)
+    return [n_fit, *(end for end in ends[1:] if end >= fewest)][::-1]
+
+
+def fold_curve(
     fit_rows: GroupedRows,
-    validation_rows: GroupedRows | None,
+    validation_rows: GroupedRows,
     features: FeatureList,
     parameters: TrainingParameters,
     seed: int,
     on_progress: Progress | None = None,
-) -> Fit:
-    """Fit LambdaRank; stop early where there are enough validation groups.
+) -> np.ndarray:
+    """Mean `neutral_ndcg` of the folds after each tree, until it has not risen for a while.
 
     Raises:
         FlywheelError: LightGBM refuses the data.
     """
-    validates = (
-        validation_rows is not None
-        and len(validation_rows.sizes) >= parameters.min_validation_groups
+    parts = (fit_rows, validation_rows)
+    labels, weights, sizes = (
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("labels", "weights", "sizes")
     )
-    rounds = parameters.max_rounds if validates else parameters.rounds_without_validation
-    longest = int(fit_rows.sizes.max())
-    options = lightgbm_options(parameters, longest, seed)
-    options["num_threads"] = parameters.num_threads or threads_for(len(fit_rows.labels))
-    names = _model_names(features)
-    training_set = _dataset(fit_rows, names, options)
-    callbacks: list[Callable[..., None]] = []
+    starts = np.concatenate(([0], np.cumsum(sizes)))
+    n_fit, n_validation = (len(part.sizes) for part in parts)
+    held_out = {}
+    for cut in fold_ends(n_fit, n_validation, parameters):
+        rows = slice(starts[cut], starts[cut + n_validation])
+        held_out[starts[cut]] = GroupedRows(
+            np.empty((0, 0)), labels[rows], weights[rows], sizes[cut : cut + n_validation]
+        )
+    options = lightgbm_options(parameters, int(sizes.max()), seed)
+    options["num_threads"] = parameters.num_threads or threads_for(len(labels))
+    data = lgb.Dataset(
+        [part.matrix for part in parts],
+        label=labels,
+        weight=weights,
+        group=sizes,
+        feature_name=_model_names(features),
+        params=options,
+    )
+
+    def metric(scores: np.ndarray, fold: lgb.Dataset) -> tuple[str, float, bool]:
+        return FOLD_METRIC, neutral_ndcg(scores, held_out[fold.used_indices[0]]), True
+
     history: list[float] = []
-    arguments: dict[str, Any] = {}
-    if validates:
-        arguments = {
-            "valid_sets": [_dataset(validation_rows, names, options, training_set)],
-            "valid_names": ["validation"],
-            "feval": lambda scores, _: (METRIC, neutral_ndcg(scores, validation_rows), True),
-        }
-        callbacks.append(lgb.early_stopping(parameters.early_stopping_rounds, verbose=False))
-    callbacks.insert(0, _reporter(history, rounds, on_progress))
     try:
-        booster = lgb.train(options, training_set, rounds, callbacks=callbacks, **arguments)
+        lgb.cv(
+            options,
+            data,
+            parameters.max_rounds,
+            folds=[
+                (np.arange(first), np.arange(first, first + len(rows.labels)))
+                for first, rows in held_out.items()
+            ],
+            feval=metric,
+            callbacks=[
+                _reporter(history, parameters.max_rounds, on_progress),
+                lgb.early_stopping(parameters.early_stopping_rounds, verbose=False),
+            ],
+        )
     except lgb.basic.LightGBMError as error:
-        raise FlywheelError(f"LightGBM refuses the training set: {error}.") from error
-    best = booster.best_iteration if validates else rounds
-    if not validates:
-        return Fit(booster, parameters.num_leaves, best, None, None)
-    return Fit(
-        booster,
-        parameters.num_leaves,
-        best,
-        max(history),
-        neutral_ndcg(np.zeros(len(validation_rows.labels)), validation_rows),
+        raise _refused(error) from error
+    return np.array(history)
+
+
+def fit_booster(
+    rows: GroupedRows,
+    features: FeatureList,
+    parameters: TrainingParameters,
+    rounds: int,
+    seed: int,
+    on_progress: Progress | None = None,
+) -> lgb.Booster:
+    """Fit LambdaRank with so many trees.
+
+    Raises:
+        FlywheelError: LightGBM refuses the data.
+    """
+    options = lightgbm_options(parameters, int(rows.sizes.max()), seed)
+    options["num_threads"] = parameters.num_threads or threads_for(len(rows.labels))
+    training_set = lgb.Dataset(
+        rows.matrix,
+        label=rows.labels,
+        weight=rows.weights,
+        group=rows.sizes,
+        feature_name=_model_names(features),
+        params=options,
     )
+    try:
+        return lgb.train(
+            options, training_set, rounds, callbacks=[_reporter([], rounds, on_progress)]
+        )
+    except lgb.basic.LightGBMError as error:
+        raise _refused(error) from error
 
 
 def threads_for(n_rows: int) -> int:
@@ -487,9 +549,9 @@ def neutral_gains(scores: np.ndarray, rows: GroupedRows, cutoff: int = CUTOFF) -
     return gain / tied
 
 
-def portable_text(booster: lgb.Booster, rounds: int) -> str:
+def portable_text(booster: lgb.Booster) -> str:
     """The model's text without what does not decide a score (options, number of threads)."""
-    text = booster.model_to_string(num_iteration=rounds)
+    text = booster.model_to_string()
     head, separator, _ = text.partition("\nparameters:\n")
     if not separator:
         raise FlywheelError(
@@ -570,9 +632,13 @@ def read_groups(
     return rows, groups
 
 
-def _gain_importance(fit: Fit, features: FeatureList) -> dict[str, float]:
+def _refused(error: lgb.basic.LightGBMError) -> FlywheelError:
+    return FlywheelError(f"LightGBM refuses the training set: {error}.")
+
+
+def _gain_importance(booster: lgb.Booster, features: FeatureList) -> dict[str, float]:
     """What each feature took off the loss, the largest first."""
-    gains = fit.booster.feature_importance("gain", iteration=fit.best_round)
+    gains = booster.feature_importance("gain")
     order = np.argsort(-gains, kind="stable")
     return {features.names[i]: round(float(gains[i]), 6) for i in order}
 
@@ -597,15 +663,21 @@ def _groups_of_new_queries(connection: duckdb.DuckDBPyConnection) -> np.ndarray:
     return np.array([row[0] for row in found], dtype=bool)
 
 
-def _metric_of_groups(fit: Fit, rows: GroupedRows, chosen: np.ndarray) -> float | None:
-    """The metric over some of the groups; None where there are none."""
-    if not chosen.any():
-        return None
-    of_row = np.repeat(chosen, rows.sizes)
-    some = GroupedRows(
-        rows.matrix[of_row], rows.labels[of_row], rows.weights[of_row], rows.sizes[chosen]
-    )
-    return neutral_ndcg(fit.booster.predict(some.matrix, num_iteration=fit.best_round), some)
+def _validation_metrics(
+    booster: lgb.Booster, rows: GroupedRows, is_new: np.ndarray, has_enough: bool
+) -> dict[str, float | None]:
+    """The metric over the validation, of a random order, and over groups of new queries."""
+    names = (METRIC, f"{METRIC}_at_random", f"{METRIC}_of_new_queries")
+    if not len(rows.sizes):
+        return dict.fromkeys(names)
+    scores = booster.predict(rows.matrix)
+    gains = neutral_gains(scores, rows)
+    weights = rows.weights[rows.starts]
+    of_new = float(np.average(gains[is_new], weights=weights[is_new])) if is_new.any() else None
+    if not has_enough:
+        return dict(zip(names, (None, None, of_new), strict=True))
+    found = (neutral_ndcg(scores, rows), neutral_ndcg(np.zeros(len(scores)), rows), of_new)
+    return dict(zip(names, found, strict=True))
 
 
 def _count(connection: duckdb.DuckDBPyConnection, split: str, table: str = TRAINING_TABLE) -> int:
@@ -667,23 +739,6 @@ def _read_manifest(connection: duckdb.DuckDBPyConnection) -> _Manifest:
     if not found:
         raise missing
     return _Manifest(*found[0])
-
-
-def _dataset(
-    rows: GroupedRows,
-    names: list[str],
-    options: dict[str, Any],
-    reference: lgb.Dataset | None = None,
-) -> lgb.Dataset:
-    return lgb.Dataset(
-        rows.matrix,
-        label=rows.labels,
-        weight=rows.weights,
-        group=rows.sizes,
-        feature_name=names,
-        params=options,
-        reference=reference,
-    )
 
 
 def _reporter(
