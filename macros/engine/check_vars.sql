@@ -17,7 +17,7 @@
             ~ "'; it must be one of " ~ metrics | join(', ') ~ '.') %}
     {% endif %}
     {% for name in ('session_timeout_minutes', 'attribution_minutes', 'sat_dwell_seconds',
-        'training_window_days', 'evaluation_window_days', 'ips_clip', 'max_rank',
+        'training_window_days', 'evaluation_window_days', 'ips_clip', 'tight_ips_clip', 'max_rank',
         'negatives_per_positive', 'bootstrap_replicates', 'jackknife_groups', 'ipf_steps',
         'canary_planned_users', 'canary_max_days', 'canary_min_users', 'canary_min_outcomes',
         'canary_ramp_after_days', 'min_evaluation_users', 'drift_window_days', 'drift_min_units') %}

@@ -1,7 +1,8 @@
 {#
     Training groups from clicks, each with its part of the training set in `split`. One group per
     click would give the same model; clicks of one pair on one day and one page share their
-    candidates and features, so they merge into one group that carries the sum of their weights.
+    candidates and features, so they merge into one group that carries the sum of their weights:
+    those of the propensities, and those clipped more tightly, which vary less where clicks are few.
     Two pages do not: the gradient of a group depends on the ranks among all its documents.
 #}
 {% macro click_groups(clicks, negatives) %}
@@ -15,6 +16,7 @@
             doc_id as positive_doc,
             page_id,
             {{ exact_sum('ips_label') }} as weight,
+            {{ exact_sum('least(ips_label, ' ~ var('tight_ips_clip') ~ ')') }} as clipped_weight,
             -- a group on both sides of a cut within a day is kept from the fit: 'validation' is
             -- the later of the names
             max(split) as split
@@ -43,6 +45,7 @@
             negative_doc as doc_id,
             0 as is_positive,
             weight,
+            clipped_weight,
             split
         from positive_negatives
         union all
@@ -53,6 +56,7 @@
             positive_doc as doc_id,
             1 as is_positive,
             weight,
+            clipped_weight,
             split
         from positive_negatives
     ),
@@ -62,7 +66,8 @@
     totals as (
         select
             count(*) as n_rows,
-            {{ exact_sum('weight') }} as weight
+            {{ exact_sum('weight') }} as weight,
+            {{ exact_sum('clipped_weight') }} as clipped_weight
         from members
     ),
 
@@ -82,6 +87,9 @@
         cast(ordered.doc_id as string) as doc_id,
         cast(ordered.is_positive as integer) as is_positive,
         cast(ordered.weight * totals.n_rows / totals.weight as double) as weight,
+        cast(
+            ordered.clipped_weight * totals.n_rows / totals.clipped_weight as double
+        ) as clipped_weight,
         cast(ordered.feature_date as date) as feature_date,
         cast(ordered.split as string) as split,
         cast(ordered.row_order as bigint) as row_order

@@ -108,7 +108,7 @@ def write_training_set(
         }[order]
         connection.execute(
             "create or replace table main_intermediate.int_training_rows as "
-            "select *, date '2026-01-30' as feature_date, "
+            "select *, least(weight, 1) as clipped_weight, date '2026-01-30' as feature_date, "
             f"row_number() over (order by {key}) as row_order from rows_made"
         )
         connection.execute(

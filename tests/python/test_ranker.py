@@ -255,15 +255,19 @@ def test_training_learns_the_known_order(settings: Settings):
     assert oracle > chance + 0.3
     assert model.metrics["validation_ndcg_at_10"] > oracle - 0.1
     assert (
-        seen[0][:2] == (1, 180)
-        and 60 < seen[-1][0] <= 180
+        seen[0][:2] == (1, 240)
+        and 60 < seen[-1][0] <= 240
         and [done for done, *_ in seen] == sorted(done for done, *_ in seen)
         and seen[0][2].startswith("validation nDCG@10 0.")
     )
     assert model.best_round <= len(seen)
     grid = model.metrics["grid"]
-    assert [candidate["num_leaves"] for candidate in grid] == [4, 7, 15]
-    chosen = next(c for c in grid if c["num_leaves"] == model.metrics["num_leaves"])
+    *clipped, full = [(c["num_leaves"], c["is_clipped"]) for c in grid]
+    assert clipped == [(4, True), (7, True), (15, True)]
+    best_clipped = max(grid[:3], key=lambda c: c["folds_ndcg_at_10"])
+    assert full == (best_clipped["num_leaves"], False)
+    recipe = (model.metrics["num_leaves"], model.metrics["is_clipped"])
+    chosen = next(c for c in grid if (c["num_leaves"], c["is_clipped"]) == recipe)
     assert chosen["folds_ndcg_at_10"] == max(c["folds_ndcg_at_10"] for c in grid)
     assert chosen["rounds"] == model.best_round
     booster = lgb.Booster(model_str=model.text)
@@ -315,14 +319,20 @@ def test_another_seed_parameter_or_row_gives_another_name(settings: Settings):
     assert len(names) == 4
 
 
-def test_stored_order_hardly_matters(settings: Settings, tmp_path: Path):
+def test_stored_order_hardly_matters(settings: Settings):
     """Ties before the first tree are broken by stored order; the result must not hang on it."""
-    one = train(settings, parameters=QUICK)
-    write_training_set(settings, order="other_hash")
-    other = train(settings, parameters=QUICK)
-    assert one.text != other.text
-    gap = one.metrics["validation_ndcg_at_10"] - other.metrics["validation_ndcg_at_10"]
-    assert abs(gap) < 0.02
+    features = FeatureList(("f_a", f"f_{PRICE}", "bhv_click_rate"))
+    texts, metrics = [], []
+    for order in ("hash", "other_hash"):
+        write_training_set(settings, order=order)
+        with connect(settings) as connection:
+            fit_rows, _ = training.read_groups(connection, "fit", features)
+            later, _ = training.read_groups(connection, "validation", features)
+        booster = fit_booster(fit_rows, features, QUICK, 30, 0)
+        texts.append(training.portable_text(booster))
+        metrics.append(neutral_ndcg(booster.predict(later.matrix), later))
+    assert texts[0] != texts[1]
+    assert abs(metrics[0] - metrics[1]) < 0.02
 
 
 def test_model_text_without_options_scores_alike(settings: Settings):
@@ -396,11 +406,11 @@ def test_a_feature_without_a_value_is_not_asked_for(settings: Settings):
 
 def test_the_best_of_the_grid_is_the_smallest_of_the_best():
     candidates = [
-        training.Candidate(leaves, 9, metric)
+        training.Candidate(leaves, False, 9, metric)
         for leaves, metric in ((31, 0.7), (15, 0.7), (7, 0.6), (63, 0.65))
     ]
     assert training.best_of(candidates).num_leaves == 15
-    assert training.best_of([training.Candidate(15, 9, None)]).num_leaves == 15
+    assert training.best_of([training.Candidate(15, True, 9, None)]).num_leaves == 15
 
 
 def test_folds_are_cut_from_the_end_and_leave_something_to_fit():
@@ -462,11 +472,41 @@ def test_the_curve_of_the_folds_is_that_of_models_fitted_before_each(settings: S
 
 def test_each_candidate_is_the_model_of_its_leaves_alone(settings: Settings):
     model = train(settings, parameters=QUICK)
-    for candidate in model.metrics["grid"]:
+    tried = model.metrics["grid"]
+    for candidate in tried[:3]:
         alone = train(settings, parameters=replace(QUICK, grid_leaves=(candidate["num_leaves"],)))
-        assert alone.metrics["grid"] == [candidate]
+        assert alone.metrics["grid"][0] == candidate
         if candidate["num_leaves"] == model.metrics["num_leaves"]:
+            assert alone.metrics["grid"][1] == tried[3]
             assert alone.text == model.text
+
+
+def test_a_fit_with_clipped_weights_is_one_of_groups_that_weigh_so(settings: Settings):
+    """The fit alone: what it is measured by keeps the weights that are true."""
+    features = FeatureList(("f_a", f"f_{PRICE}", "bhv_click_rate"))
+    with connect(settings) as connection:
+        rows, _ = training.read_groups(connection, "fit", features)
+        later, _ = training.read_groups(connection, "validation", features)
+    assert rows.has_clipped
+    assert (rows.clipped_weights == np.minimum(rows.weights, 1)).all()
+    so_weighed = replace(rows, weights=rows.clipped_weights, clipped_weights=None)
+    fits = [
+        fit_booster(rows, features, QUICK, 20, 0, is_clipped=True),
+        fit_booster(so_weighed, features, QUICK, 20, 0),
+        fit_booster(rows, features, QUICK, 20, 0),
+    ]
+    clipped, weighed, full = map(training.portable_text, fits)
+    assert clipped == weighed != full
+    curves = [
+        training.fold_curve(rows, later, features, QUICK, 0, is_clipped=is_clipped)
+        for is_clipped in (True, False)
+    ]
+    assert curves[0][0] != curves[1][0]
+    at_once = replace(QUICK, max_folds=1)
+    curve = training.fold_curve(rows, later, features, at_once, 0, is_clipped=True)
+    scores = fits[0].predict(later.matrix, num_iteration=1)
+    assert curve[0] == pytest.approx(neutral_ndcg(scores, later), abs=0.02)
+    assert not so_weighed.has_clipped
 
 
 def test_the_metric_on_queries_the_fit_has_never_seen(settings: Settings):
@@ -515,7 +555,8 @@ def test_a_refit_is_the_judged_recipe_on_all_rows(registered):
     with connect(settings) as connection:
         rows, _ = training.read_groups(connection, "refit", model.features, training.REFIT_TABLE)
     recipe = replace(QUICK, num_leaves=judged.metrics["num_leaves"])
-    expected = fit_booster(rows, model.features, recipe, rounds, 0)
+    is_clipped = judged.metrics["is_clipped"]
+    expected = fit_booster(rows, model.features, recipe, rounds, 0, is_clipped=is_clipped)
     assert model.text == training.portable_text(expected)
     assert model.text != (settings.home / judged.artifact_path).read_text()
 

@@ -61,6 +61,7 @@ VARIABLES = {
     "min_evaluation_clicks": 20,
     "negatives_per_positive": 4,
     "ips_clip": 2,
+    "tight_ips_clip": 1.2,
 }
 
 
@@ -261,25 +262,35 @@ def test_a_group_holds_what_was_shown_beside_its_clicks(
     """Clicked or not, and drawn by hash where there is not room for all."""
     rows = make_log()
     build(connection, rows, negatives_per_positive=size)
-    weights: dict[tuple[date, str, str, frozenset[str]], float] = defaultdict(float)
+    weights: dict[tuple[date, str, str, frozenset[str]], np.ndarray] = defaultdict(
+        lambda: np.zeros(2)
+    )
     for click in clicks_of(connection, rows, until):
-        weights[click.day, click.query, click.doc_id, click.others] += click.weight
+        weights[click.day, click.query, click.doc_id, click.others] += [
+            click.weight,
+            min(click.weight, 1.2),
+        ]
     rows_of = {key: 1 + min(len(key[3]), size) for key in weights}
     scale = sum(rows_of.values()) / sum(weights[key] * rows_of[key] for key in weights)
     expected = sorted(
-        (day, query, doc_id, draw(query, doc_id, others, size), weight * scale)
-        for (day, query, doc_id, others), weight in weights.items()
+        (day, query, doc_id, draw(query, doc_id, others, size), *(both * scale))
+        for (day, query, doc_id, others), both in weights.items()
     )
+    assert len({round(clipped / weight, 6) for *_, weight, clipped in expected}) > 1
     found = []
     for positive, *others in groups_of(connection, table):
         assert positive["is_positive"] == 1
         assert not any(row["is_positive"] for row in others)
-        assert {row["weight"] for row in others} == {positive["weight"]}
+        both = (positive["weight"], positive["clipped_weight"])
+        assert {(row["weight"], row["clipped_weight"]) for row in others} == {both}
         key = (positive["feature_date"], positive["query"], positive["doc_id"])
-        found.append((*key, sorted(row["doc_id"] for row in others), positive["weight"]))
+        found.append((*key, sorted(row["doc_id"] for row in others), *both))
     found.sort()
     assert [group[:4] for group in found] == [group[:4] for group in expected]
-    assert [group[4] for group in found] == pytest.approx([group[4] for group in expected])
+    for place in (4, 5):
+        assert [group[place] for group in found] == pytest.approx(
+            [group[place] for group in expected]
+        )
 
 
 Group = tuple[date, str, str, frozenset[str], float]  # ... positive, negatives, weight
@@ -355,7 +366,9 @@ def test_raw_clicks_learn_from_the_same_comparisons(
 ) -> None:
     """Without propensities the weights differ, and nothing else: a fair comparison."""
     rows = make_log()
-    comparisons = "select * exclude (weight) from fct_training_groups order by row_order"
+    comparisons = (
+        "select * exclude (weight, clipped_weight) from fct_training_groups order by row_order"
+    )
     weights = "select distinct ips_weight from int_click_weights"
     build(connection, rows)
     weighted = connection.execute(comparisons).fetchall()
@@ -535,7 +548,7 @@ def test_no_training_row_knows_its_own_day(connection: duckdb.DuckDBPyConnection
     rows = make_log()
     middle = START + timedelta(days=5)
     sql = (
-        "select * exclude (group_id, is_positive, weight, split, row_order) from ("
+        "select * exclude (group_id, is_positive, weight, clipped_weight, split, row_order) from ("
         f"select * from int_training_rows where feature_date <= '{middle.date()}') order by all"
     )
     build(connection, rows, propensity_estimator="power_law")

@@ -183,6 +183,7 @@ select
     doc_id,
     cast(doc_id = positive_doc as integer) as is_positive,
     weight,
+    weight as clipped_weight,
     date '2026-01-03' as feature_date,
     case when group_id < '2' then 'validation' else 'fit' end as split,
     row_number() over (order by group_id, doc_id) as row_order

@@ -23,6 +23,7 @@ select
     doc_id,
     is_positive,
     weight,
+    clipped_weight,
     feature_date,
     split,
     row_order

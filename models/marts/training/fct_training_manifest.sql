@@ -3,7 +3,7 @@
     'evaluation_window_days', 'hidden_history_share', 'ips_clip', 'ipf_steps',
     'jackknife_groups', 'min_ipf_clicks', 'min_randomised_clicks', 'min_training_clicks', 'min_evaluation_clicks',
     'negatives_per_positive', 'propensity_alpha', 'propensity_contexts', 'propensity_estimator',
-    'session_timeout_minutes', 'sat_dwell_seconds', 'training_window_days',
+    'session_timeout_minutes', 'sat_dwell_seconds', 'tight_ips_clip', 'training_window_days',
 ] %}
 
 with windows as (

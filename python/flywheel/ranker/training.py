@@ -96,14 +96,32 @@ class GroupedRows:
     Attributes:
         matrix: float64, rows x features.
         labels: int8 per row, 1 for the group's clicked document.
-        weights: float64 per row, the same within a group.
+        weights: float64 per row, the same within a group: what the metric weighs by.
         sizes: int64, rows per group; sums to the number of rows.
+        clipped_weights: as weights, of clicks whose weights are clipped more tightly; None where
+            there are none to try.
     """
 
     matrix: np.ndarray
     labels: np.ndarray
     weights: np.ndarray
     sizes: np.ndarray
+    clipped_weights: np.ndarray | None = None
+
+    def to_fit(self, is_clipped: bool) -> np.ndarray:
+        """Weights that a fit counts rows by."""
+        if not is_clipped:
+            return self.weights
+        if self.clipped_weights is None:
+            raise FlywheelError("These groups have no clipped weights.")
+        return self.clipped_weights
+
+    @property
+    def has_clipped(self) -> bool:
+        """Whether the clipped weights are others."""
+        return self.clipped_weights is not None and not np.array_equal(
+            self.clipped_weights, self.weights
+        )
 
     @property
     def starts(self) -> np.ndarray:
@@ -117,17 +135,24 @@ class Candidate:
 
     Attributes:
         num_leaves: of each tree.
+        is_clipped: whether it fits with the clipped weights.
         rounds: trees with which it did best.
         ndcg: mean metric of the folds with so many trees; None where nothing was compared.
     """
 
     num_leaves: int
+    is_clipped: bool
     rounds: int
     ndcg: float | None
 
     def as_metrics(self) -> dict[str, Any]:
         """As the registry keeps it."""
-        return {"num_leaves": self.num_leaves, "rounds": self.rounds, FOLD_METRIC: self.ndcg}
+        return {
+            "num_leaves": self.num_leaves,
+            "is_clipped": self.is_clipped,
+            "rounds": self.rounds,
+            FOLD_METRIC: self.ndcg,
+        }
 
 
 @dataclass(frozen=True)
@@ -236,7 +261,9 @@ def train(
     best = best_of(candidates)
     recipe = replace(parameters, num_leaves=best.num_leaves)
     report = on_progress if best.ndcg is None else None
-    booster = fit_booster(fit_rows, features, recipe, best.rounds, seed, report)
+    booster = fit_booster(
+        fit_rows, features, recipe, best.rounds, seed, report, is_clipped=best.is_clipped
+    )
     importance = _gain_importance(booster, features)
     if not any(importance.values()):
         raise NotTrainable(
@@ -254,6 +281,7 @@ def train(
         best_round=best.rounds,
         metrics={
             "num_leaves": best.num_leaves,
+            "is_clipped": best.is_clipped,
             "rounds": best.rounds,
             **_validation_metrics(booster, validation_rows, is_new, best.ndcg is not None),
             "n_validation_groups_of_new_queries": int(is_new.sum()),
@@ -318,7 +346,11 @@ def refit(
     rounds = parameters.rounds_without_validation
     seed = judged.params["seed"]
     digest = _digest(features, parameters, seed, manifest.fingerprint, rows)
-    booster = fit_booster(rows, features, parameters, rounds, seed, on_progress)
+    # Models registered before there was a choice have none recorded.
+    is_clipped = judged.metrics.get("is_clipped", False)
+    booster = fit_booster(
+        rows, features, parameters, rounds, seed, on_progress, is_clipped=is_clipped
+    )
     return TrainedModel(
         version=f"v{window_end:%Y%m%d}-{digest[:6]}",
         text=portable_text(booster),
@@ -330,6 +362,7 @@ def refit(
         best_round=rounds,
         metrics={
             "num_leaves": parameters.num_leaves,
+            "is_clipped": is_clipped,
             "rounds": rounds,
             "n_fit_rows": len(rows.labels),
             "n_fit_groups": len(rows.sizes),
@@ -359,31 +392,43 @@ def try_grid(
     validation of a few hundred clicks tells it badly, and stops at a chance peak after a few trees.
     So each recipe is fitted on more and more of the log in turn, and measured on what came next.
 
+    Weights that are clipped more tightly cost truth and save variance, which is worth it where
+    clicks are few: the leaves are tried with them, and the best leaves without. What is measured
+    is the debiased metric in either case.
+
     Raises:
         FlywheelError: LightGBM refuses the data.
     """
+    is_clipped = fit_rows.has_clipped
     if len(validation_rows.sizes) < parameters.min_validation_groups:
-        return [Candidate(parameters.num_leaves, parameters.rounds_without_validation, None)]
-    rounds = parameters.max_rounds
-    most = len(parameters.grid_leaves) * rounds
+        return [
+            Candidate(parameters.num_leaves, is_clipped, parameters.rounds_without_validation, None)
+        ]
+    most = (len(parameters.grid_leaves) + is_clipped) * parameters.max_rounds
+    candidates: list[Candidate] = []
 
-    def of_all(number: int) -> Progress | None:
-        if on_progress is None:
-            return None
-        return lambda done, _, label: on_progress(number * rounds + done, most, label)
+    def report(done: int, _: int, label: str) -> None:
+        if on_progress is not None:
+            on_progress(len(candidates) * parameters.max_rounds + done, most, label)
 
-    candidates = []
-    for number, leaves in enumerate(parameters.grid_leaves):
+    def attempt(leaves: int, is_clipped: bool) -> None:
         recipe = replace(parameters, num_leaves=leaves)
-        curve = fold_curve(fit_rows, validation_rows, features, recipe, seed, of_all(number))
+        curve = fold_curve(
+            fit_rows, validation_rows, features, recipe, seed, report, is_clipped=is_clipped
+        )
         best = int(np.argmax(curve))
-        candidates.append(Candidate(leaves, best + 1, float(curve[best])))
+        candidates.append(Candidate(leaves, is_clipped, best + 1, float(curve[best])))
+
+    for leaves in parameters.grid_leaves:
+        attempt(leaves, is_clipped)
+    if is_clipped:
+        attempt(best_of(candidates).num_leaves, False)
     return candidates
 
 
 def best_of(candidates: Sequence[Candidate]) -> Candidate:
-    """The candidate with the highest metric; among equals the smallest."""
-    return max(candidates, key=lambda candidate: (candidate.ndcg or 0.0, -candidate.num_leaves))
+    """The candidate with the highest metric; among equals the smallest, and a clipped one."""
+    return max(candidates, key=lambda one: (one.ndcg or 0.0, -one.num_leaves, one.is_clipped))
 
 
 def fold_ends(n_fit: int, n_validation: int, parameters: TrainingParameters) -> list[int]:
@@ -405,6 +450,8 @@ def fold_curve(
     parameters: TrainingParameters,
     seed: int,
     on_progress: Progress | None = None,
+    *,
+    is_clipped: bool = False,
 ) -> np.ndarray:
     """Mean `neutral_ndcg` of the folds after each tree, until it has not risen for a while.
 
@@ -429,7 +476,7 @@ def fold_curve(
     data = lgb.Dataset(
         [part.matrix for part in parts],
         label=labels,
-        weight=weights,
+        weight=np.concatenate([part.to_fit(is_clipped) for part in parts]),
         group=sizes,
         feature_name=_model_names(features),
         params=options,
@@ -466,6 +513,8 @@ def fit_booster(
     rounds: int,
     seed: int,
     on_progress: Progress | None = None,
+    *,
+    is_clipped: bool = False,
 ) -> lgb.Booster:
     """Fit LambdaRank with so many trees.
 
@@ -477,7 +526,7 @@ def fit_booster(
     training_set = lgb.Dataset(
         rows.matrix,
         label=rows.labels,
-        weight=rows.weights,
+        weight=rows.to_fit(is_clipped),
         group=rows.sizes,
         feature_name=_model_names(features),
         params=options,
@@ -599,13 +648,15 @@ def read_groups(
     matrix = np.empty((count, len(features.names)), dtype=np.float64)
     labels = np.empty(count, dtype=np.int8)
     weights = np.empty(count, dtype=np.float64)
+    clipped_weights = np.empty(count, dtype=np.float64)
     names: list[str] = []
     starts: list[int] = []
     at = 0
     reader = connection.sql(
         "select cast(group_id as varchar) as group_id, "
         "cast(is_positive as tinyint) as is_positive, "
-        f"cast(weight as double) as weight{select_features(features.names)} "
+        "cast(weight as double) as weight, cast(clipped_weight as double) as clipped_weight"
+        f"{select_features(features.names)} "
         f"from {table} where split = '{split}' order by row_order"
     ).to_arrow_reader(BATCH_ROWS)
     for batch in reader:
@@ -613,6 +664,7 @@ def read_groups(
         matrix[at:end] = matrix_of(batch, features.names)
         labels[at:end] = np.nan_to_num(doubles(batch.column("is_positive")), nan=-1)
         weights[at:end] = doubles(batch.column("weight"))
+        clipped_weights[at:end] = doubles(batch.column("clipped_weight"))
         for offset, name in _group_starts(batch.column("group_id"), names[-1] if names else None):
             starts.append(at + offset)
             names.append(name)
@@ -626,7 +678,7 @@ def read_groups(
             "so LightGBM would take them for several groups; build again."
         )
     sizes = np.diff(np.array([*starts, count], dtype=np.int64))
-    rows = GroupedRows(matrix, labels, weights, sizes)
+    rows = GroupedRows(matrix, labels, weights, sizes, clipped_weights)
     if count:
         _check_groups(rows, names, table)
     return rows, groups
@@ -692,10 +744,11 @@ def _check_groups(rows: GroupedRows, names: list[str], table: str) -> None:
         raise FlywheelError(f"The groups of {table} do not add up to its rows.")
     positives = np.add.reduceat(rows.labels == 1, starts, dtype=np.int64)
     labelled = np.add.reduceat((rows.labels == 0) | (rows.labels == 1), starts, dtype=np.int64)
-    first = np.repeat(rows.weights[starts], rows.sizes)
-    weighted = np.add.reduceat(
-        (rows.weights == first) & (first > 0) & np.isfinite(first), starts, dtype=np.int64
-    )
+    weighted = rows.sizes
+    for weights in (rows.weights, rows.to_fit(is_clipped=True)):
+        first = np.repeat(weights[starts], rows.sizes)
+        is_well = (weights == first) & (first > 0) & np.isfinite(first)
+        weighted = np.minimum(weighted, np.add.reduceat(is_well, starts, dtype=np.int64))
     problems = (
         (positives != 1, "has not exactly one positive row"),
         (labelled != rows.sizes, "has a row whose is_positive is neither 0 nor 1"),
@@ -774,7 +827,13 @@ def _digest(
     choices = (features.names, sorted(parameters.declared().items()), seed, lgb.__version__)
     digest.update(repr((fingerprint, *choices)).encode())
     for rows in splits:
-        for array in (rows.matrix, rows.labels, rows.weights, rows.sizes):
+        for array in (
+            rows.matrix,
+            rows.labels,
+            rows.weights,
+            rows.sizes,
+            rows.to_fit(rows.has_clipped),
+        ):
             digest.update(repr((array.shape, array.dtype.str)).encode())
             digest.update(np.ascontiguousarray(array))
     return digest.hexdigest()
