@@ -235,6 +235,15 @@ STOPS = [
         "1",
     ),
     corruption(
+        "a clipped weight of zero",
+        "training",
+        "update fct_training_groups set clipped_weight = 0 where group_id = "
+        "(select min(group_id) from fct_training_groups)",
+        "fct_training_groups",
+        "weight, clipped_weight",
+        "clipped_weight 0;",
+    ),
+    corruption(
         "features from the future",
         "training",
         "update fct_training_groups set feature_date = date '2026-01-04' where row_order = 3",
