@@ -1,7 +1,8 @@
 {% set recorded_vars = [
     'as_of', 'attribution_minutes', 'behavior_prior_impressions', 'confidence_level',
     'evaluation_window_days', 'hidden_history_share', 'ips_clip', 'ipf_steps',
-    'jackknife_groups', 'min_ipf_clicks', 'min_randomised_clicks', 'min_training_clicks', 'min_evaluation_clicks',
+    'jackknife_groups', 'min_ipf_clicks', 'min_randomised_clicks', 'min_training_clicks',
+    'min_evaluation_clicks',
     'negatives_per_positive', 'propensity_alpha', 'propensity_contexts', 'propensity_estimator',
     'session_timeout_minutes', 'sat_dwell_seconds', 'tight_ips_clip', 'training_window_days',
 ] %}

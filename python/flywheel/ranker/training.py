@@ -60,7 +60,7 @@ class TrainingParameters:
         learning_rate: shrinkage of each tree.
         num_leaves: leaves of each tree where nothing can be tried, for want of validation groups.
         grid_leaves: leaves to try; the metric of the folds chooses, the fewest among equals.
-        max_folds: folds to try them on, each on later clicks than those it is fitted on.
+        max_folds: folds in time to try them on.
         enough_held_out_groups: there are no more folds than it takes to hold out so many groups.
         min_data_in_leaf: rows in a leaf, as LightGBM estimates them from the Hessian.
         lambda_l2: L2 penalty on leaf values; weights have mean 1, so it does not depend on them.
@@ -435,7 +435,14 @@ def fold_ends(n_fit: int, n_validation: int, parameters: TrainingParameters) -> 
     """Where folds are cut: numbers of the first group that is not fitted on, the latest last.
 
     Each fold is fitted on all groups before its cut and measured on as many after it as the
-    validation has; the last fold is the fit and the validation themselves.
+    validation has; the last fold is the fit and the validation themselves. Groups stand in order
+    of their day, so a cut before the last may fall within a day: nothing leaks, because features
+    are as of the day before and a group's clicks stand on one side.
+
+    Args:
+        n_fit: groups to fit on.
+        n_validation: groups that follow them; above 0.
+        parameters: how many folds there may be.
     """
     wanted = -(-parameters.enough_held_out_groups // n_validation)
     ends = [n_fit - n_validation * back for back in range(min(parameters.max_folds, wanted))]
