@@ -27,9 +27,11 @@ BEHAVIOR = "+path:models/marts/behavior"
 
 
 LONGEST = (
-    *("test_equivalence", "test_contract", "test_chaos", "test_faults", "test_cli"),
-    *("test_security", "test_incremental", "test_registry", "test_forget", "test_loop"),
-    *("test_validation", "test_bad_input", "test_parsed", "test_report", "test_mutation"),
+    *("test_contract", "test_cli", "test_incremental", "test_loop", "test_validation"),
+    *("test_security", "test_faults", "test_training_sql", "test_forget", "test_bots"),
+    *("test_registry", "test_report", "test_bad_input", "test_validation_history"),
+    *("test_canary_sql", "test_propensity", "test_ranker", "test_validation_drift"),
+    *("test_equivalence", "test_chaos", "test_parsed", "test_mutation"),
 )
 """Files that take longest, which begin first: two processes then end at about the same time."""
 

@@ -73,6 +73,7 @@ def test_held_out_queries_are_not_asked() -> None:
     assert len(rows) == len(graded.grades)
 
 
+@pytest.mark.slow
 def test_a_small_cell_is_measured() -> None:
     found = bench_ranking.models_cell(
         Setting(900, 0.05, mixing=0.5), 0, lambda: made_graded(queries=40, features=6)

@@ -721,7 +721,7 @@ def test_contexts_that_differ_are_told_apart(connection: duckdb.DuckDBPyConnecti
 @pytest.mark.parametrize(
     ("world", "context", "bound"),
     [
-        ("mixed", "0", 0.08),
+        pytest.param("mixed", "0", 0.08, marks=pytest.mark.slow),
         ("shuffled", "0", 0.18),
         pytest.param("similar", "0", 0.20, marks=pytest.mark.slow),
         pytest.param("devices", "1", 0.12, marks=pytest.mark.slow),
