@@ -9,7 +9,7 @@ import functools
 import json
 import re
 from pathlib import Path
-from types import SimpleNamespace
+from types import CodeType, SimpleNamespace
 from typing import Any
 
 import jinja2
@@ -26,6 +26,16 @@ class _ReturnError(Exception):
         self.value = value
 
 
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(extensions=["jinja2.ext.do"], undefined=jinja2.StrictUndefined)
+
+
+@functools.cache
+def _compiled(text: str) -> CodeType:
+    """A template's code: which globals it is given does not shape it, so all projects share it."""
+    return _environment().compile(text)
+
+
 class SqlProject:
     """The macros of the project, and its models over plain table names.
 
@@ -36,9 +46,7 @@ class SqlProject:
     def __init__(self, **variables: Any) -> None:
         config = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())
         self._variables = config["vars"] | variables
-        self._environment = jinja2.Environment(
-            extensions=["jinja2.ext.do"], undefined=jinja2.StrictUndefined
-        )
+        self._environment = _environment()
         self._environment.globals |= {
             "var": self.variable,
             "ref": lambda name: name,
@@ -57,7 +65,7 @@ class SqlProject:
         for name in re.findall(r"{%-? *macro +(\w+)", "\n".join(files)):
             self._environment.globals[name] = functools.partial(self.macro, name)
         for text in files:
-            module = self._environment.from_string(text).module
+            module = self._template(text).module
             self._macros |= {
                 name: macro
                 for name, macro in vars(module).items()
@@ -74,7 +82,7 @@ class SqlProject:
     def model(self, name: str) -> str:
         """SQL of a model; every `ref` and `source` is the bare table name."""
         (path,) = (PROJECT / "models").rglob(f"{name}.sql")
-        return self._environment.from_string(path.read_text()).render()
+        return self._template(path.read_text()).render()
 
     def build(self, connection: Any, *names: str) -> None:
         """Create a table per model, in the given order."""
@@ -84,6 +92,10 @@ class SqlProject:
     def variable(self, name: str, *default: Any) -> Any:
         """Value of a var."""
         return self._variables.get(name, *default) if default else self._variables[name]
+
+    def _template(self, text: str) -> jinja2.Template:
+        environment = self._environment
+        return jinja2.Template.from_code(environment, _compiled(text), environment.globals)
 
     def _dispatch(self, name: str, package: str = "") -> Any:
         return functools.partial(self.macro, f"default__{name}")

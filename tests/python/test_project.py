@@ -20,6 +20,7 @@ from flywheel.cli import cli
 from flywheel.dbt import parse
 from patience import PATIENCE
 from simulated import settings_of
+from sql_project import SqlProject
 
 FORBIDDEN = {
     "an engine's own hash": r"(?<![\w.])hash\s*\(",
@@ -56,6 +57,32 @@ def test_vars_are_documented_with_their_defaults() -> None:
         else:
             wanted = "" if text == "empty" else yaml.safe_load(text)
             assert str(wanted) == str(default), name
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("log_format", "csv"),
+        ("propensity_estimator", "best"),
+        ("gate_metric", "auc"),
+        ("training_window_days", 0),
+        ("ips_clip", "large"),
+        ("tight_ips_clip", -5),
+        ("canary_share", 1),
+        ("canary_ramp_share", 1),
+        ("hidden_history_share", 1),
+        ("hidden_history_share", "a third"),
+        ("propensity_alpha", -0.1),
+        ("bot_click_rate_bands", [0.5, 0.1]),
+    ],
+)
+def test_an_impossible_var_is_a_sentence_that_names_it(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=rf"^{name} is .+; it must .+\.$"):
+        SqlProject(**{name: value}).macro("check_vars")
+
+
+def test_the_vars_of_the_project_are_possible() -> None:
+    assert not SqlProject().macro("check_vars").strip()
 
 
 def test_vars_are_used() -> None:
