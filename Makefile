@@ -62,8 +62,9 @@ fuzz: setup ## a thousand mutated raw files: each ends in tables that add up, or
 chaos: setup ## SIGKILL at random moments of turns and builds: nothing lost, the next run completes
 	@FLYWHEEL_CHAOS_KILLS=$(or $(KILLS),50) $(BIN)/python -m pytest --numprocesses 2 tests/python/test_chaos.py
 
-bench: setup ## time and memory of each step at a million impressions, beside a bare scan
+bench: setup ## time and memory at a million impressions, beside a bare scan and a hand-written script (docs/bench.md)
 	@$(BIN)/python -m flywheel.bench
+	@PYTHONPATH=python $(BIN)/python -m bench ruler --minutes 8 --write
 
 bench-bots: setup ## precision and recall of the bot rules by kind, in simulated worlds (docs/bots.md)
 	@$(BIN)/python -m flywheel.bench_bots --write

@@ -121,7 +121,7 @@ def run_bench(
             for _ in range(runs):
                 if name == "dbt run":
                     settings.database.unlink(missing_ok=True)
-                outcomes.append(_measure(name, command, settings))
+                outcomes.append(measure(name, command, settings))
                 if name == "dbt run":
                     layers.append(_layer_seconds(target / "run_results.json"))
             seconds = statistics.median(o[0] for o in outcomes)
@@ -239,12 +239,21 @@ def _build_models(folder: Path, log: Path, settings: Settings, selection: Sequen
     given = json.dumps(variables.for_log(str(log), "ubi", None))
     common = ["--quiet", "--vars", given, "--project-dir", str(settings.project)]
     common += ["--target-path", str(folder / "target"), "--log-path", str(folder / "logs")]
-    _measure("seed", [sys.executable, "-c", DBT, "seed", *common], settings)
-    return _measure("run", [sys.executable, "-c", DBT, "run", *selection, *common], settings)[0]
+    measure("seed", [sys.executable, "-c", DBT, "seed", *common], settings)
+    return measure("run", [sys.executable, "-c", DBT, "run", *selection, *common], settings)[0]
 
 
-def _measure(name: str, command: Sequence[str], settings: Settings) -> tuple[float, float]:
-    """Seconds and peak MB of one process."""
+def measure(name: str, command: Sequence[str], settings: Settings) -> tuple[float, float]:
+    """Wall seconds and largest resident set, in MB of 10^6 bytes, of a process.
+
+    Args:
+        name: of the step, for the message.
+        command: of the process.
+        settings: paths, which it gets as environment variables.
+
+    Raises:
+        FlywheelError: it failed; the sentence ends with its last line.
+    """
     environment = {
         **os.environ,
         **settings.environment(),

@@ -1,15 +1,18 @@
 """The ruler: logs of any size, the script that is measured beside the project, and the table."""
 
 import math
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 
+from bench import ruler
 from bench.core import run_core
 from bench.logs import DAYS, FORMS, write_log
-from conftest import Flywheel
+from conftest import PROJECT, Flywheel
 from flywheel import variables
 
 IMPRESSIONS = 10_000
@@ -167,3 +170,57 @@ def test_the_scripts_pairs_teach_what_was_clicked(core: duckdb.DuckDBPyConnectio
         """
     ).fetchall()
     assert pair[4] == pytest.approx(expected[0], rel=1e-9)
+
+
+def measured(seconds: float, script: float, **nodes: float) -> dict[str, Any]:
+    """What a cell finds, in round numbers."""
+    numbers = dict.fromkeys(ruler.MEASURED, 100.0)
+    return {**numbers, "seconds": seconds, "script_seconds": script, "nodes": nodes}
+
+
+def test_the_table_takes_medians_and_ratios_within_a_run() -> None:
+    found = {
+        "1e6/flat/1": measured(40, 1, slow=9.0, quick=1.0),
+        # A busy machine: both slower; of the medians of each it would be 15 x.
+        "1e6/flat/2": measured(80, 4, slow=11.0, quick=1.0),
+        "1e6/flat/3": measured(60, 4, slow=10.0, quick=1.0),
+        "1e6/ubi_parquet/1": measured(90, 1, other=12.0),
+    }
+    lines = ruler.markdown(found).splitlines()
+    (flat,) = (line for line in lines if line.startswith("| 1e6 | flat Parquet"))
+    assert [cell.strip() for cell in flat.split("|")][4:7] == ["4.0", "60.0", "**20.0 x**"]
+    assert flat.endswith("| 3 |")
+    assert [line for line in lines if line.startswith("| `")] == [
+        "| `other` | 0.0 | 12.0 |",
+        "| `slow` | 10.0 | 0.0 |",
+        "| `quick` | 1.0 | 0.0 |",
+    ]
+
+
+def test_a_change_of_sql_measures_anew_a_comment_does_not(tmp_path: Path) -> None:
+    for name in ("dbt_project.yml", "profiles.yml", "models", "macros", "seeds"):
+        source = PROJECT / name
+        if source.is_dir():
+            shutil.copytree(source, tmp_path / name)
+        else:
+            shutil.copy(source, tmp_path / name)
+    before = ruler.fingerprint(tmp_path)
+    assert before == ruler.fingerprint(PROJECT)
+    model = tmp_path / "models" / "marts" / "behavior" / "fct_impressions.sql"
+    text = model.read_text()
+    model.write_text("-- a word\n" + text.replace("\n\n", "\n\n\n") + "{# another #}\n")
+    assert ruler.fingerprint(tmp_path) == before
+    model.write_text(text.replace("is_sat_click", "is_sat"))
+    assert ruler.fingerprint(tmp_path) != before
+
+
+@pytest.mark.slow
+def test_a_cell_measures_script_and_project(tmp_path: Path) -> None:
+    found = ruler.Bench(tmp_path, PROJECT).measure("1e5", "ubi_ndjson")
+    assert set(found) == set(ruler.MEASURED)
+    assert 0 < found["script_seconds"] < found["seconds"]
+    assert 0 < found["script_file_mb"] < found["file_mb"]
+    assert found["log_mb"] > 5
+    assert 0 < found["nodes"]["fct_impressions"] < found["seconds"]
+    # Nothing of it stays but the logs.
+    assert [path.name for path in tmp_path.iterdir()] == ["logs"]
