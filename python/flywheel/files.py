@@ -5,8 +5,20 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 TEMPORARY_PREFIX = ".flywheel-tmp-"
+
+
+def read_yaml(text: str) -> Any:
+    """As `yaml.safe_load`, by the parser in C where there is one: ten times as fast.
+
+    Raises:
+        yaml.YAMLError: the text is no YAML.
+    """
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def sha256_bytes(data: bytes) -> str:

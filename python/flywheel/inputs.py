@@ -20,9 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeVar, cast
 
-import yaml
-
 from flywheel.errors import FlywheelError
+from flywheel.files import read_yaml
 
 LogFormat = Literal["ubi", "flat"]
 T = TypeVar("T")
@@ -702,7 +701,7 @@ def _path_value(name: str, value: Any) -> str:
 
 def _project_vars(project: Path) -> dict[str, Any]:
     text = (project / "dbt_project.yml").read_text(encoding="utf-8")
-    return yaml.safe_load(text).get("vars", {})
+    return read_yaml(text).get("vars", {})
 
 
 def _suffixes(path: Path) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from flywheel.errors import FlywheelError
+from flywheel.files import read_yaml, write_atomic
 from flywheel.settings import Settings
 
 PATH_VARS = ("raw_queries", "raw_events", "flat_log", "ranking_features")
@@ -21,7 +22,7 @@ def parse(assignments: Iterable[str], project: Path) -> dict[str, Any]:
     Raises:
         FlywheelError: a pair has no `=`, or names a var that the project does not have.
     """
-    known = yaml.safe_load((project / "dbt_project.yml").read_text(encoding="utf-8"))["vars"]
+    known = read_yaml((project / "dbt_project.yml").read_text(encoding="utf-8"))["vars"]
     variables: dict[str, Any] = {}
     for assignment in assignments:
         name, separator, text = assignment.partition("=")
@@ -46,7 +47,7 @@ def parse(assignments: Iterable[str], project: Path) -> dict[str, Any]:
 def value(settings: Settings, given: Mapping[str, Any], name: str) -> Any:
     """A var's value: as given, else the project's default."""
     text = (settings.project / "dbt_project.yml").read_text(encoding="utf-8")
-    return given.get(name, yaml.safe_load(text)["vars"][name])
+    return given.get(name, read_yaml(text)["vars"][name])
 
 
 def for_log(path: str, log_format: str, features: str | None) -> dict[str, Any]:
@@ -80,8 +81,6 @@ def remembered(settings: Settings) -> dict[str, Any]:
 
 def remember(settings: Settings, variables: Mapping[str, Any]) -> None:
     """Keep the vars for the commands that follow."""
-    from flywheel.files import write_atomic
-
     kept = {name: given for name, given in variables.items() if name not in ONE_RUN_VARS}
     text = json.dumps(kept, indent=2, sort_keys=True) + "\n"
     write_atomic(_file(settings), text.encode())

@@ -6,7 +6,6 @@ from importlib import resources
 from typing import Any
 
 import duckdb
-import yaml
 
 from flywheel.contract.catalog import (
     Catalog,
@@ -17,6 +16,7 @@ from flywheel.contract.catalog import (
 )
 from flywheel.contract.manifest import Model, Project
 from flywheel.errors import FlywheelError
+from flywheel.files import read_yaml
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class FixedTable:
 def fixed_tables() -> tuple[FixedTable, ...]:
     """Read the list that ships with the package, public_tables.yml."""
     text = resources.files("flywheel.contract").joinpath("public_tables.yml").read_text("utf-8")
-    listed: Mapping[str, Any] = yaml.safe_load(text)
+    listed: Mapping[str, Any] = read_yaml(text)
     return tuple(
         FixedTable(name, table["one_row_per"], tuple(table["columns"]))
         for name, table in listed.items()

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from flywheel import parsed
 from flywheel.errors import FlywheelError
+from flywheel.files import read_yaml
 from flywheel.settings import Settings
 
 
@@ -200,7 +199,7 @@ def parse_project(settings: Settings) -> Project:
 
 def load_project(manifest: Mapping[str, Any], project: Path) -> Project:
     """Read a manifest's content, with the vars and their page from the project's folder."""
-    declared = yaml.safe_load((project / "dbt_project.yml").read_text(encoding="utf-8"))
+    declared = read_yaml((project / "dbt_project.yml").read_text(encoding="utf-8"))
     page = project / "docs" / "vars.md"
     return read_project(
         manifest,

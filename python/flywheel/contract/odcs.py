@@ -16,6 +16,7 @@ import yaml
 from flywheel.contract.catalog import canonical_type, quoted
 from flywheel.contract.manifest import Column, DataTest, Model, Project
 from flywheel.errors import FlywheelError
+from flywheel.files import read_yaml
 
 API_VERSION = "v3.1.0"
 SCHEMA = "main"
@@ -108,7 +109,7 @@ def read_contract(path: Path) -> dict[str, Any]:
         FlywheelError: the file is missing, or no data contract of version 3 of the standard.
     """
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = read_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise FlywheelError(
             f"There is no contract at {path}; write one with `flywheel contract --export {path}`."

@@ -14,6 +14,7 @@ from jinja2 import Environment
 from jinja2.exceptions import TemplateError
 
 from flywheel.errors import FlywheelError
+from flywheel.files import read_yaml
 
 DEFAULT = "main"
 
@@ -36,9 +37,9 @@ def target_schema(project: Path) -> str:
     if not path.exists() or not (project / "dbt_project.yml").exists():
         return DEFAULT
     try:
-        name = yaml.safe_load((project / "dbt_project.yml").read_text(encoding="utf-8"))["profile"]
+        name = read_yaml((project / "dbt_project.yml").read_text(encoding="utf-8"))["profile"]
         # The text of each scalar is a template of its own, as for dbt.
-        profile = yaml.safe_load(path.read_text(encoding="utf-8"))[name]
+        profile = read_yaml(path.read_text(encoding="utf-8"))[name]
         target = _render(profile.get("target", "default"))
         return _render(profile["outputs"][target]["schema"])
     except (KeyError, TypeError, TemplateError, yaml.YAMLError) as error:

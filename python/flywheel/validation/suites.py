@@ -30,6 +30,7 @@ from typing import Any
 import yaml
 
 from flywheel.errors import FlywheelError
+from flywheel.files import read_yaml
 from flywheel.validation import schemas
 
 GATES = ("raw", "behavior", "training")
@@ -114,7 +115,7 @@ def load_suites(
 
 def _read_suite(path: Path, schema: str) -> Suite:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise FlywheelError(f"{path} is not valid YAML ({_one_line(error)}); mend it.") from error
     if not isinstance(content, dict):

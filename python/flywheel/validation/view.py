@@ -12,9 +12,27 @@ from html import escape
 from typing import Any
 
 from great_expectations.render.view import DefaultJinjaPageView
-from jinja2 import pass_context
+from jinja2 import BytecodeCache, pass_context
+from jinja2.bccache import Bucket
 
 from flywheel.validation.docs import load_style, stand_alone
+
+
+class _CompiledTemplates(BytecodeCache):
+    """Templates of this process: each section of the pages makes a view, and compiled its own."""
+
+    def __init__(self) -> None:
+        self._code: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self._code:
+            bucket.bytecode_from_string(self._code[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._code[bucket.key] = bucket.bytecode_to_string()
+
+
+_COMPILED = _CompiledTemplates()
 
 
 class EscapedPageView(DefaultJinjaPageView):
@@ -24,6 +42,7 @@ class EscapedPageView(DefaultJinjaPageView):
         """Load the style sheet; the options are Great Expectations' own."""
         super().__init__(**options)
         self._style = load_style()
+        self.env.bytecode_cache = _COMPILED
 
     def render(self, document: Any, template: str | None = None, **options: Any) -> str:
         """Render one page that needs nothing but itself."""
