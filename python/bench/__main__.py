@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from bench import logs
+from bench.compare import compare
 from bench.ruler import ruler
 
 
@@ -23,6 +24,7 @@ def log(folder: Path, impressions: float, form: str) -> None:
 
 
 main.add_command(ruler)
+main.add_command(compare)
 
 if __name__ == "__main__":
     main()

@@ -243,13 +243,16 @@ def _build_models(folder: Path, log: Path, settings: Settings, selection: Sequen
     return measure("run", [sys.executable, "-c", DBT, "run", *selection, *common], settings)[0]
 
 
-def measure(name: str, command: Sequence[str], settings: Settings) -> tuple[float, float]:
+def measure(
+    name: str, command: Sequence[str], settings: Settings, *, code: Path | None = None
+) -> tuple[float, float]:
     """Wall seconds and largest resident set, in MB of 10^6 bytes, of a process.
 
     Args:
         name: of the step, for the message.
         command: of the process.
         settings: paths, which it gets as environment variables.
+        code: folder of its Python packages; by default those that run this.
 
     Raises:
         FlywheelError: it failed; the sentence ends with its last line.
@@ -258,7 +261,7 @@ def measure(name: str, command: Sequence[str], settings: Settings) -> tuple[floa
         **os.environ,
         **settings.environment(),
         "FLYWHEEL_PROJECT": str(settings.project),
-        "PYTHONPATH": str(Path(__file__).parents[1]),
+        "PYTHONPATH": str(code or Path(__file__).parents[1]),
         "NO_COLOR": "1",
     }
     with tempfile.TemporaryFile() as output:
