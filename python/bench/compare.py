@@ -2,10 +2,13 @@
 
     python -m bench.compare REV1 REV2 --sample
     python -m bench.compare main . --log LOG --format flat
+    python -m bench.compare main . --home .flywheel
 
 A revision is what git calls one, or a folder that holds the project. Each is built by its own code
 in a warehouse of its own, with the packages that run this. Every public table is then compared row
-by row, both ways, in the columns that both have.
+by row, both ways, in the columns that both have. Tables of models, evaluations and canaries have
+rows only where Python has written what they are built from: with `--home`, both sides get what
+that home's turns have left.
 """
 
 import json
@@ -31,6 +34,13 @@ from flywheel.terminal import Terminal
 
 LISTED = Path("python", "flywheel", "contract", "public_tables.yml")
 SAMPLE = Path("seeds", "sample_log")
+
+STATE = (
+    *("model_versions", "registry_events", "behavior_snapshots", "deployments", "evaluations"),
+    *("ranker_scores", "candidate_scores", "iterations", "forgotten_visitors"),
+    "validation_results",
+)
+"""Tables of schema flywheel_state that builds read and do not write."""
 
 NOT_COMPARED: Mapping[str, Mapping[str, str]] = {}
 """Columns left out of the comparison: by table, column and reason."""
@@ -195,13 +205,37 @@ def public_tables(*projects: Path) -> list[str]:
     return list(dict.fromkeys(name for tables in listed for name in tables))
 
 
-def build(project: Path, home: Path, given: Mapping[str, Any]) -> Path:
+def copy_state(warehouse: Path, new: Path) -> None:
+    """Begin a warehouse with what Python has written into another.
+
+    Args:
+        warehouse: to read from.
+        new: the file to make.
+    """
+    with duckdb.connect(str(new)) as connection:
+        connection.execute(f"attach '{_quoted(warehouse)}' as written (read_only)")
+        connection.execute("create schema flywheel_state")
+        there = connection.execute(
+            "select table_name from duckdb_tables() "
+            "where database_name = 'written' and schema_name = 'flywheel_state'"
+        ).fetchall()
+        for (name,) in there:
+            if name in STATE:
+                connection.execute(
+                    f"create table flywheel_state.{name} as from written.flywheel_state.{name}"
+                )
+
+
+def build(
+    project: Path, home: Path, given: Mapping[str, Any], *, state: Path | None = None
+) -> Path:
     """Build seeds and models of a project, without tests, by its own code.
 
     Args:
         project: its folder.
         home: where the warehouse goes; made anew.
         given: dbt vars.
+        state: a warehouse whose models, scores and deployments it begins with.
 
     Returns:
         The warehouse.
@@ -212,6 +246,8 @@ def build(project: Path, home: Path, given: Mapping[str, Any]) -> Path:
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
     settings = Settings(project, home, home / "warehouse.duckdb")
+    if state is not None:
+        copy_state(state, settings.database)
     command = [sys.executable, "-c", DBT, "build", "--quiet"]
     command += ["--resource-type", "model", "--resource-type", "seed"]
     command += ["--vars", json.dumps(dict(given)), "--project-dir", str(project)]
@@ -221,7 +257,13 @@ def build(project: Path, home: Path, given: Mapping[str, Any]) -> Path:
 
 
 def compare_projects(
-    left: Path, right: Path, given: Mapping[str, Any], folder: Path, terminal: Terminal
+    left: Path,
+    right: Path,
+    given: Mapping[str, Any],
+    folder: Path,
+    terminal: Terminal,
+    *,
+    state: Path | None = None,
 ) -> Comparison:
     """Build a log with two versions of the project, and compare their public tables.
 
@@ -231,6 +273,7 @@ def compare_projects(
         given: dbt vars, with paths from the root, so that both read the same files.
         folder: where the warehouses go.
         terminal: for progress.
+        state: as in `build`.
 
     Raises:
         FlywheelError: a build failed.
@@ -238,7 +281,7 @@ def compare_projects(
     databases = []
     for side, project in (("left", left), ("right", right)):
         with terminal.step(f"Build {side}") as step:
-            databases.append(build(project, folder / side, given))
+            databases.append(build(project, folder / side, given, state=state))
             step.result = f"{databases[-1].stat().st_size / 1e6:,.0f} MB"
     with terminal.step("Compare") as step:
         found = compare_warehouses(*databases, public_tables(left, right))
@@ -300,6 +343,11 @@ def sample_vars(project: Path, folder: Path) -> dict[str, Any]:
 )
 @click.option("--features", type=click.Path(exists=True), help="Ranking features of the log.")
 @click.option("--sample", is_flag=True, help="The first revision's sample log.")
+@click.option(
+    "--home",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="The log of a flywheel's home, with the models and deployments of its turns.",
+)
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 def compare(
     revision_1: str,
@@ -308,11 +356,12 @@ def compare(
     log_format: str,
     features: str | None,
     sample: bool,
+    home: Path | None,
     as_json: bool,
 ) -> None:
     """Compare the public tables that two revisions build; exit 1 where any differs."""
-    if sample == (log is not None):
-        raise click.UsageError("Give either --log or --sample.")
+    if [sample, log is not None, home is not None].count(True) != 1:
+        raise click.UsageError("Give one of --log, --sample and --home.")
     terminal = Terminal(quiet=as_json)
     folder = Path(tempfile.mkdtemp(prefix="flywheel-compare-"))
     try:
@@ -320,12 +369,15 @@ def compare(
             checked_out(revision_1, folder / "one") as left,
             checked_out(revision_2, folder / "two") as right,
         ):
-            given = (
-                sample_vars(left, folder)
-                if log is None
-                else variables.for_log(log, log_format, features)
-            )
-            found = compare_projects(left, right, given, folder, terminal)
+            state = None
+            if home is not None:
+                state = home.resolve() / "warehouse.duckdb"
+                given = variables.remembered(Settings(left, home.resolve(), state))
+            elif log is not None:
+                given = variables.for_log(log, log_format, features)
+            else:
+                given = sample_vars(left, folder)
+            found = compare_projects(left, right, given, folder, terminal, state=state)
     except FlywheelError as error:
         raise SystemExit(f"flywheel: {error}") from None
     finally:

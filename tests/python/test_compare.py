@@ -12,6 +12,7 @@ from bench.compare import (
     checked_out,
     compare_projects,
     compare_warehouses,
+    copy_state,
     public_tables,
     sample_vars,
 )
@@ -92,6 +93,22 @@ def test_the_sample_is_a_copy_whose_paths_both_sides_read(tmp_path: Path) -> Non
     for name in ("raw_queries", "raw_events", "ranking_features"):
         assert Path(given[name]).is_relative_to(tmp_path)
         assert Path(given[name]).exists()
+
+
+def test_a_warehouse_begins_with_what_python_wrote_into_another(tmp_path: Path) -> None:
+    written = tmp_path / "written.duckdb"
+    with duckdb.connect(str(written)) as connection:
+        connection.execute("create schema flywheel_state")
+        for name in ("deployments", "builds", "loaded_files", "ranker_scores"):
+            connection.execute(f"create table flywheel_state.{name} as select '{name}' as word")
+    copy_state(written, tmp_path / "new.duckdb")
+    with duckdb.connect(str(tmp_path / "new.duckdb"), read_only=True) as connection:
+        # Not what builds remember: the new one has built nothing yet.
+        assert sorted(connection.sql("select table_name from duckdb_tables()").fetchall()) == [
+            ("deployments",),
+            ("ranker_scores",),
+        ]
+        assert connection.sql("from flywheel_state.deployments").fetchall() == [("deployments",)]
 
 
 @pytest.mark.slow
