@@ -11,91 +11,91 @@
     with mean and variance over the document's ranks, weighted by impressions * rank ^ -alpha,
     and Newton's step is slope / -curvature.
 
-    A document is taken anew under every set of serving models, as in ipf_propensities. Ranks
-    are counted from the document's topmost one, which changes neither slope nor curvature, but
-    keeps the weights of deep ranks from vanishing among the decimals of exact_sum.
+    Alpha is fitted once. Without a group of users it is one Newton step away from there, and only
+    documents that the group has seen are counted again, as in ipf_propensities.
+
+    Ranks are counted from the document's topmost one, which changes neither slope nor curvature,
+    but keeps the weights of deep ranks from vanishing among the decimals of exact_sum.
 #}
 {% macro fitted_power_law_propensities(cells, steps=30) %}
     {% set tolerance = 1e-9 %}
     {# Where all clicks lie at the top alpha runs off; beyond these it is only kept countable. #}
     {% set bounds = ('cast(-5 as double)', 'cast(5 as double)') %}
     {% set weight = 'telling.n_impressions * exp(-fits.alpha * telling.log_rank)' %}
-    with recursive documents as (
+    {% set version_weight = 'edges.n_impressions * exp(-alphas.alpha * edges.log_rank)' %}
+    with recursive by_group as (
+        {{ tied_documents(cells) | indent(8) }}
+    ),
+
+    versions as (
+        {{ document_versions('by_group') | indent(8) }}
+    ),
+
+    by_group_and_rank as (
         select
             context,
-            serving_regime,
-            query,
-            doc_id,
-            min(rank) as top_rank,
-            row_number() over (order by context, serving_regime, query, doc_id) as document
-        from {{ cells }}
-        group by context, serving_regime, query, doc_id
-        having count(distinct rank) > 1 and sum(n_clicks) > 0
-    ),
-
-    informative as (
-        select
-            cells.context,
-            documents.document,
-            documents.top_rank,
-            cells.rank,
-            cells.jackknife_group,
-            cells.n_impressions,
-            cells.n_clicks
-        from {{ cells }} as cells
-        inner join documents
-            on
-                cells.context = documents.context
-                and cells.serving_regime = documents.serving_regime
-                and cells.query = documents.query
-                and cells.doc_id = documents.doc_id
-    ),
-
-    replicated as (
-        {{ leave_one_group_out('informative', ['context', 'document', 'top_rank', 'rank'])
-           | indent(8) }}
+            rank,
+            replicate as jackknife_group,
+            n_impressions,
+            n_clicks
+        from by_group
     ),
 
     slots as (
         select
             context,
-            replicate,
-            row_number() over (order by context, replicate) as slot
-        from replicated
-        group by context, replicate
+            row_number() over (order by context) as slot
+        from versions
+        group by context
     ),
 
     edges as (
         select
             slots.slot,
-            replicated.document,
-            ln(cast(replicated.rank as double) / replicated.top_rank) as log_rank,
-            cast(replicated.n_impressions as double) as n_impressions,
-            cast(replicated.n_clicks as double) as n_clicks,
-            cast(
-                sum(replicated.n_clicks) over (partition by slots.slot, replicated.document)
-                as double
-            ) as document_clicks
-        from replicated
+            versions.document,
+            versions.replicate,
+            ln(cast(versions.rank as double) / versions.top_rank) as log_rank,
+            cast(versions.n_impressions as double) as n_impressions,
+            cast(versions.n_clicks as double) as n_clicks
+        from versions
         inner join slots
-            on
-                replicated.context = slots.context
-                and replicated.replicate = slots.replicate
-        where replicated.n_impressions > 0
-    ),
-
-    telling as (
-        select *
-        from edges
-        where document_clicks > 0
+            on versions.context = slots.context
+        where versions.n_impressions > 0
     ),
 
     observed as (
         select
             slot,
+            document,
+            replicate,
+            sum(n_clicks) as n_clicks,
             {{ exact_sum('n_clicks * log_rank') }} as log_rank_of_clicks
-        from telling
+        from edges
+        group by slot, document, replicate
+    ),
+
+    observed_in_all as (
+        select
+            slot,
+            {{ exact_sum('log_rank_of_clicks') }} as log_rank_of_clicks
+        from observed
+        where replicate = 0
         group by slot
+    ),
+
+    telling as (
+        select
+            edges.slot,
+            edges.document,
+            edges.log_rank,
+            edges.n_impressions,
+            observed.n_clicks as document_clicks
+        from edges
+        inner join observed
+            on
+                edges.document = observed.document
+                and edges.replicate = observed.replicate
+        where edges.replicate = 0
     ),
 
     -- the recursion ends when no alpha moves any more, or after the given steps
@@ -130,7 +130,7 @@
                 greatest(-1, least(1, coalesce(
                     (
                         {{ exact_sum('expectations.document_clicks * expectations.mean') }}
-                        - max(observed.log_rank_of_clicks)
+                        - max(observed_in_all.log_rank_of_clicks)
                     )
                     / nullif(
                         {{ exact_sum('expectations.document_clicks * expectations.variance') }}, 0
@@ -165,8 +165,8 @@
                     group by telling.slot, telling.document
                 ) as sums
             ) as expectations
-            inner join observed
-                on expectations.slot = observed.slot
+            inner join observed_in_all
+                on expectations.slot = observed_in_all.slot
             group by expectations.slot
         ) as updated
     ),
@@ -178,41 +178,140 @@
 
     alphas as (
         select
-            slots.context,
-            slots.replicate,
+            fits.slot,
             fits.alpha,
             fits.step_change
         from fits
         inner join last_steps
             on fits.step = last_steps.step
-        inner join slots
-            on fits.slot = slots.slot
         -- without a document that could have been clicked at another rank alpha may be anything
         where fits.curvature > 0
     ),
 
-    counts as (
+    sums as (
         select
-            context,
+            edges.slot,
+            edges.document,
+            edges.replicate,
+            {{ exact_sum(version_weight) }} as weight,
+            {{ exact_sum(version_weight ~ ' * edges.log_rank') }} as weighted_log_rank,
+            {{ exact_sum(version_weight ~ ' * edges.log_rank * edges.log_rank') }}
+                as weighted_square
+        from edges
+        inner join alphas
+            on edges.slot = alphas.slot
+        group by edges.slot, edges.document, edges.replicate
+    ),
+
+    terms as (
+        select
+            sums.slot,
+            sums.document,
+            sums.replicate,
+            observed.n_clicks * sums.weighted_log_rank / sums.weight
+            - observed.log_rank_of_clicks as slope,
+            observed.n_clicks * greatest(
+                sums.weighted_square / sums.weight
+                - power(sums.weighted_log_rank / sums.weight, 2),
+                0
+            ) as curvature
+        from sums
+        inner join observed
+            on
+                sums.document = observed.document
+                and sums.replicate = observed.replicate
+    ),
+
+    of_everything as (
+        select
+            slot,
+            {{ exact_sum('slope') }} as slope,
+            {{ exact_sum('curvature') }} as curvature
+        from terms
+        where replicate = 0
+        group by slot
+    ),
+
+    seen as (
+        select distinct
+            document,
+            replicate
+        from by_group
+    ),
+
+    -- a document that nobody else has seen is only taken away
+    changes as (
+        select
+            slot,
             replicate,
-            rank,
-            cast(sum(n_impressions) as bigint) as n_impressions,
-            cast(sum(n_clicks) as bigint) as n_clicks
-        from replicated
-        group by context, replicate, rank
+            {{ exact_sum('slope') }} as slope,
+            {{ exact_sum('curvature') }} as curvature
+        from (
+            select
+                slot,
+                replicate,
+                slope,
+                curvature
+            from terms
+            where replicate > 0
+
+            union all
+
+            select
+                terms.slot,
+                seen.replicate,
+                -terms.slope as slope,
+                -terms.curvature as curvature
+            from terms
+            inner join seen
+                on terms.document = seen.document
+            where terms.replicate = 0
+        ) as before_and_after
+        group by slot, replicate
+    ),
+
+    all_alphas as (
+        select
+            slot,
+            0 as replicate,
+            alpha,
+            step_change
+        from alphas
+
+        union all
+
+        select
+            alphas.slot,
+            changes.replicate,
+            alphas.alpha
+            + (of_everything.slope + changes.slope)
+            / (of_everything.curvature + changes.curvature) as alpha,
+            alphas.step_change
+        from alphas
+        inner join of_everything
+            on alphas.slot = of_everything.slot
+        inner join changes
+            on alphas.slot = changes.slot
+        where of_everything.curvature + changes.curvature > 0
+    ),
+
+    counts as (
+        {{ leave_one_group_out('by_group_and_rank', ['context', 'rank']) | indent(8) }}
     )
 
     select
         counts.context,
         counts.replicate,
         counts.rank,
-        {{ power_law_propensity('counts.rank', 'alphas.alpha') }} as propensity,
+        {{ power_law_propensity('counts.rank', 'all_alphas.alpha') }} as propensity,
         counts.n_impressions,
         counts.n_clicks,
-        alphas.step_change as last_step_change
+        all_alphas.step_change as last_step_change
     from counts
-    left join alphas
+    inner join slots
+        on counts.context = slots.context
+    left join all_alphas
         on
-            counts.context = alphas.context
-            and counts.replicate = alphas.replicate
+            slots.slot = all_alphas.slot
+            and counts.replicate = all_alphas.replicate
 {% endmacro %}

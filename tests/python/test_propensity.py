@@ -145,7 +145,7 @@ def test_ipf_is_the_maximum_likelihood_fit(connection: duckdb.DuckDBPyConnection
     np.testing.assert_allclose(
         curve(connection, "ipf", "std_error_log"),
         jackknife_error(log, maximum_likelihood),
-        rtol=1e-4,
+        rtol=1e-3,
         atol=1e-9,
     )
 
@@ -196,10 +196,65 @@ def test_fitted_power_law_is_the_maximum_likelihood_fit(
     )
     errors = jackknife_error(log, power_law_curve)
     np.testing.assert_allclose(
-        curve(connection, "fitted_power_law", "std_error_log"), errors, rtol=1e-6, atol=1e-12
+        curve(connection, "fitted_power_law", "std_error_log"), errors, rtol=1e-3, atol=1e-12
     )
-    assert error == pytest.approx(errors[1] / np.log(2), rel=1e-6)
+    assert error == pytest.approx(errors[1] / np.log(2), rel=1e-3)
     assert curve(connection, "fitted_power_law", "cast(is_identified as integer)").all()
+
+
+@pytest.mark.parametrize("unknowns", [1, 4, 30])
+def test_systems_are_solved(connection: duckdb.DuckDBPyConnection, unknowns: int) -> None:
+    """Information matrices: symmetric, and blind to a move of all unknowns together."""
+    rng = np.random.default_rng(unknowns)
+    rows, wanted = [], {}
+    for replicate in range(3):
+        weights = rng.uniform(0, 50, (unknowns, unknowns)) * (rng.uniform(size=unknowns) < 0.5)
+        weights = np.triu(weights, 1) + np.diag(np.full(unknowns - 1, 0.5), 1)
+        matrix = np.diag((weights + weights.T).sum(axis=0)) - weights - weights.T
+        target = matrix @ rng.normal(size=unknowns)
+        least = np.linalg.pinv(matrix) @ target
+        wanted[replicate] = least - least[0]
+        for rank in range(1, unknowns + 1):
+            rows.append(("all", replicate, rank, 0, target[rank - 1]))
+            rows += [
+                ("all", replicate, rank, other, matrix[rank - 1, other - 1])
+                for other in range(1, unknowns + 1)
+            ]
+    connection.execute(
+        "create or replace table systems "
+        "(context varchar, replicate int, rank int, other_rank int, term double)"
+    )
+    connection.executemany("insert into systems values (?, ?, ?, ?, ?)", rows)
+    query = SqlProject().macro("solve_systems", "systems")
+    for replicate, solution in wanted.items():
+        found = connection.execute(
+            f"select solution from ({query}) where replicate = ? order by rank", [replicate]
+        ).fetchnumpy()["solution"]
+        np.testing.assert_allclose(found - found[0], solution, atol=1e-5)
+
+
+def test_errors_where_most_documents_are_seen_by_a_few(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    """Whoever leaves out a group of users here leaves out whole documents."""
+    log = shuffled_or_ranked_log(
+        np.random.default_rng(23), confounding=1.0, documents=12, queries=1500
+    )
+    document = log["query"] * 1000 + log["doc_id"]
+    pairs = np.unique(np.stack([document, log["jackknife_group"]]), axis=1)[0]
+    assert (np.bincount(pairs)[np.unique(document)] == 1).mean() > 0.3
+    estimate(connection, log)
+    for estimator, reference in (
+        ("ipf", maximum_likelihood),
+        ("fitted_power_law", power_law_curve),
+    ):
+        np.testing.assert_allclose(
+            curve(connection, estimator, "std_error_log"),
+            jackknife_error(log, reference),
+            rtol=0.01,  # errors are large here, and what one step leaves is their square
+            atol=1e-9,
+            err_msg=estimator,
+        )
 
 
 @pytest.mark.parametrize(
