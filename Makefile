@@ -64,7 +64,7 @@ chaos: setup ## SIGKILL at random moments of turns and builds: nothing lost, the
 
 bench: setup ## time and memory at a million impressions, beside a bare scan and a hand-written script (docs/bench.md)
 	@$(BIN)/python -m flywheel.bench
-	@PYTHONPATH=python $(BIN)/python -m bench ruler --minutes 8 --write
+	@PYTHONPATH=python $(BIN)/python -m bench ruler --minutes 7 --write
 
 bench-bots: setup ## precision and recall of the bot rules by kind, in simulated worlds (docs/bots.md)
 	@$(BIN)/python -m flywheel.bench_bots --write
