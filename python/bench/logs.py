@@ -64,7 +64,7 @@ def make_log(connection: duckdb.DuckDBPyConnection, impressions: int) -> None:
     n_searches = impressions // PAGE
     # A heavy tail, thin enough that nobody searches as robots do.
     n_users = max(1, n_searches // 16)
-    # Draws from a Zipf law over these give 194,000 distinct queries in a million searches.
+    # Draws from a Zipf law over these give some 193,000 distinct queries in a million searches.
     n_queries = max(2, 6 * n_searches // 10)
     connection.execute("set TimeZone = 'UTC'")
     connection.execute(
