@@ -7,6 +7,7 @@ compared among them. Examination is 1 / rank. There are no robots, and every dra
 same size gives the same log on every machine.
 """
 
+import tempfile
 from pathlib import Path
 
 import duckdb
@@ -303,8 +304,11 @@ def write_log(
     if form not in FORMS:
         raise ValueError(f"{form} is no form of a log; choose from {', '.join(FORMS)}.")
     folder.mkdir(parents=True, exist_ok=True)
-    with duckdb.connect(config={"memory_limit": memory, "threads": threads}) as connection:
-        connection.execute(f"set temp_directory = '{_quoted(folder / 'spilled')}'")
+    with (
+        tempfile.TemporaryDirectory(dir=folder) as spilled,
+        duckdb.connect(config={"memory_limit": memory, "threads": threads}) as connection,
+    ):
+        connection.execute(f"set temp_directory = '{_quoted(Path(spilled))}'")
         make_log(connection, impressions)
         if form == "flat":
             _copy(connection, FLAT, folder / "flat.parquet")

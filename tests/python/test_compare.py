@@ -1,12 +1,17 @@
 """The comparer of two revisions: what differs in hand-made warehouses, and in true builds."""
 
+import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
+from click.testing import CliRunner
 
+from bench import compare as comparer
 from bench.compare import (
+    Comparison,
     Difference,
     build,
     checked_out,
@@ -86,6 +91,30 @@ def test_a_revision_is_gits_or_a_folder(tmp_path: Path) -> None:
         assert not project.exists()
     with pytest.raises(FlywheelError, match="no-such is neither a folder with a project nor"):
         checked_out("no-such", tmp_path / "none").__enter__()
+
+
+@pytest.mark.parametrize("differing", [0, 1])
+def test_the_command_ends_with_1_where_anything_differs(
+    differing: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Comparison({"one": 3}, [Difference("one", n_left=2, columns=("x",))][:differing])
+    given = []
+
+    def compared(left: Path, right: Path, variables: Any, *_: Any, state: Any) -> Comparison:
+        given.append((left, right, variables["flat_log"], state))
+        return found
+
+    monkeypatch.setattr(comparer, "compare_projects", compared)
+    log = str(PROJECT / "README.md")
+    arguments = [str(PROJECT), str(PROJECT), "--log", log, "--format", "flat"]
+    done = CliRunner().invoke(comparer.compare, arguments)
+    assert done.exit_code == differing
+    assert ("one: 2 rows only left, 0 only right (in x)" in done.output) == bool(differing)
+    assert given == [(PROJECT, PROJECT, log, None)]
+    as_json = CliRunner().invoke(comparer.compare, [*arguments, "--json"])
+    assert list(json.loads(as_json.output)["differences"]) == ["one"][:differing]
+    both = CliRunner().invoke(comparer.compare, [*arguments, "--sample"])
+    assert "Give one of --log, --sample and --home." in both.output
 
 
 def test_the_sample_is_a_copy_whose_paths_both_sides_read(tmp_path: Path) -> None:

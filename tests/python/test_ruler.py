@@ -8,12 +8,15 @@ from typing import Any
 
 import duckdb
 import pytest
+from click.testing import CliRunner
 
 from bench import ruler
+from bench.__main__ import main
 from bench.core import run_core
 from bench.logs import DAYS, FORMS, write_log
 from conftest import PROJECT, Flywheel
 from flywheel import variables
+from flywheel.settings import Settings
 
 IMPRESSIONS = 10_000
 
@@ -211,6 +214,42 @@ def test_a_change_of_sql_measures_anew_a_comment_does_not(tmp_path: Path) -> Non
     assert ruler.fingerprint(tmp_path) == before
     model.write_text(text.replace("is_sat_click", "is_sat"))
     assert ruler.fingerprint(tmp_path) != before
+
+
+def test_what_was_chosen_is_measured_and_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def measure(_: ruler.Bench, size: str, form: str) -> dict[str, Any]:
+        asked.append((size, form))
+        return measured(30, 2, node=1.0)
+
+    (tmp_path / "docs").mkdir()
+    page = tmp_path / "docs" / "bench.md"
+    shutil.copy(PROJECT / "docs" / "bench.md", page)
+    settings = Settings(tmp_path, tmp_path, tmp_path / "warehouse.duckdb")
+    monkeypatch.setattr(ruler, "load_settings", lambda: settings)
+    monkeypatch.setattr(ruler, "fingerprint", lambda project: "one")
+    monkeypatch.setattr(ruler.Bench, "measure", measure)
+
+    def run(*arguments: str) -> str:
+        done = CliRunner().invoke(main, ["ruler", *arguments])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    assert "Not measured yet: 1e6/flat/1, 1e6/flat/2, 1e6/flat/3" in run("--minutes", "0")
+    assert asked == []
+    run("--impressions", "1e7", "--form", "flat")
+    # What is known is not measured again, and stays when something else is asked for.
+    run("--impressions", "1e6", "--impressions", "1e7", "--form", "flat", "--runs", "2", "--write")
+    assert asked == [("1e7", "flat"), ("1e6", "flat"), ("1e6", "flat"), ("1e7", "flat")]
+    assert page.read_text().count("**15.0 x**") == 2
+    run("--impressions", "1e6", "--form", "ubi_ndjson", "--runs", "1")
+    assert len(asked) == 5
+    monkeypatch.setattr(ruler, "fingerprint", lambda project: "two")
+    run("--impressions", "1e6", "--form", "flat", "--runs", "1")
+    assert len(asked) == 6
 
 
 @pytest.mark.slow
