@@ -18,7 +18,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,8 @@ class Difference:
         n_left: rows that only the left warehouse has, counted with repetitions.
         n_right: rows that only the right one has.
         columns: columns in whose values the tables differ.
+        largest: of those that are doubles, the largest relative difference, where the columns that
+            do not differ tell which rows belong together.
         left_columns: columns that only the left table has.
         right_columns: columns that only the right one has.
         missing: 'left' or 'right' where the table stands on the other side alone.
@@ -67,6 +69,7 @@ class Difference:
     left_columns: tuple[str, ...] = ()
     right_columns: tuple[str, ...] = ()
     missing: str = ""
+    largest: Mapping[str, float] = field(default_factory=dict)
 
     def sentence(self) -> str:
         """For people."""
@@ -74,7 +77,11 @@ class Difference:
             return f"{self.table}: not there on the {self.missing}"
         parts = []
         if self.n_left or self.n_right:
-            where = f" (in {', '.join(self.columns)})" if self.columns else " (rows, not values)"
+            named = [
+                f"{name} by up to {self.largest[name]:.1e}" if name in self.largest else name
+                for name in self.columns
+            ]
+            where = f" (in {', '.join(named)})" if named else " (rows, not values)"
             parts.append(f"{self.n_left} rows only left, {self.n_right} only right{where}")
         for side, names in (("left", self.left_columns), ("right", self.right_columns)):
             if names:
@@ -163,14 +170,45 @@ def _difference(
             if _only(connection, table, "left", "right", [name])
             or _only(connection, table, "right", "left", [name])
         ]
+    doubles = [name for name in differing if left[name] == right[name] == "DOUBLE"]
+    same = [name for name in common if name not in differing]
     return Difference(
         table,
+        largest=_largest(connection, table, same, doubles) if same and doubles else {},
         n_left=n_left,
         n_right=n_right,
         columns=tuple(differing),
         left_columns=tuple(name for name in left if name not in right),
         right_columns=tuple(name for name in right if name not in left),
     )
+
+
+def _largest(
+    connection: duckdb.DuckDBPyConnection, table: str, same: Sequence[str], doubles: Sequence[str]
+) -> dict[str, float]:
+    """Largest relative difference of doubles between rows that agree in the other columns."""
+    keys = ", ".join(f'"{name}"' for name in same)
+    ((n_rows, n_keys),) = connection.execute(
+        f"""
+        select
+            (select count(*) from left_side.main.{table}),
+            (select count(*) from (select distinct {keys} from left_side.main.{table}))
+        """
+    ).fetchall()
+    if n_rows != n_keys:
+        return {}
+    pairs = " and ".join(f'l."{name}" is not distinct from r."{name}"' for name in same)
+    largest = ", ".join(
+        f'max(abs(l."{name}" - r."{name}") / greatest(abs(l."{name}"), abs(r."{name}"), 1e-300))'
+        for name in doubles
+    )
+    ((*found,),) = connection.execute(
+        f"select {largest} from left_side.main.{table} as l "
+        f"inner join right_side.main.{table} as r on {pairs}"
+    ).fetchall()
+    return {
+        name: float(value) for name, value in zip(doubles, found, strict=True) if value is not None
+    }
 
 
 def _only(
