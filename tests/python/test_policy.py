@@ -252,12 +252,12 @@ BREACHES: list[tuple[policy.Rule, Edit, str]] = [
     (
         policy.data_flows_one_way,
         read("fct_things", "model.tiny.fct_labels"),
-        "fct_things: rests on fct_labels, and training comes after behavior",
+        "fct_things: reads fct_labels, and training comes after behavior",
     ),
     (
         policy.data_flows_one_way,
         read("int_things", "model.tiny.fct_labels"),
-        "fct_things: rests on fct_labels",
+        "int_things: reads fct_labels, and training comes after behavior",
     ),
     (
         policy.data_flows_one_way,

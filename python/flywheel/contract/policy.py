@@ -7,12 +7,15 @@ no database: `python -m flywheel.strict` runs them after the strict parse.
 import re
 from collections.abc import Callable, Iterator
 
-from flywheel.contract.manifest import Model, Project
+from flywheel.contract.manifest import Project
 
 Rule = Callable[[Project], Iterator[str]]
 
-AREAS = ("behavior", "propensity", "training", "evaluation", "canary", "flywheel")
-"""The marts' folders in the order of the data: no mart reads one of a later folder."""
+ROOMS = (
+    *("input", "behavior", "windows", "propensity", "training", "evaluation", "canary"),
+    *("flywheel", "validation"),
+)
+"""Folders of intermediate models and of marts in the order of the data: none reads a later one."""
 
 _NAMES = {
     "staging": re.compile(r"stg_[a-z0-9]+__[a-z0-9_]*s"),
@@ -195,19 +198,20 @@ def layers_read_downwards(project: Project) -> Iterator[str]:
 
 
 def data_flows_one_way(project: Project) -> Iterator[str]:
-    """No mart rests, however indirectly, on a mart of a later area."""
+    """No intermediate model and no mart reads a model of a later room."""
     by_id = {model.unique_id: model for model in project.models.values()}
     for model in project.models.values():
-        if model.layer != "marts":
+        if model.layer not in ("intermediate", "marts"):
             continue
-        if model.area not in AREAS:
-            yield f"{model.name}: models/marts/{model.area} has no place in the order of the data."
+        if model.area not in ROOMS:
+            yield f"{model.name}: models/{model.folder} has no place in the order of the data."
             continue
-        for _, mart in sorted(_marts_below(model, by_id).items()):
-            if mart.area in AREAS and AREAS.index(mart.area) > AREAS.index(model.area):
-                yield (
-                    f"{model.name}: rests on {mart.name}, and {mart.area} comes after {model.area}."
-                )
+        for node in model.reads:
+            read = by_id.get(node)
+            if read is None or read.layer not in ("intermediate", "marts"):
+                continue
+            if read.area in ROOMS and ROOMS.index(read.area) > ROOMS.index(model.area):
+                yield f"{model.name}: reads {read.name}, and {read.area} comes after {model.area}."
 
 
 def macros_are_documented(project: Project) -> Iterator[str]:
@@ -267,23 +271,6 @@ RULES: tuple[Rule, ...] = (
     vars_are_documented,
     sources_are_described,
 )
-
-
-def _marts_below(model: Model, by_id: dict[str, Model]) -> dict[str, Model]:
-    """Every mart that the model reads, directly or through others, by name."""
-    marts: dict[str, Model] = {}
-    seen: set[str] = set()
-    waiting = list(model.reads)
-    while waiting:
-        node = waiting.pop()
-        read = by_id.get(node)
-        if read is None or node in seen:
-            continue
-        seen.add(node)
-        if read.layer == "marts":
-            marts[read.name] = read
-        waiting += read.reads
-    return marts
 
 
 def _kind(node: str) -> str:
