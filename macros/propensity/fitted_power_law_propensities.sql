@@ -17,35 +17,27 @@
     Ranks are counted from the document's topmost one, which changes neither slope nor curvature,
     but keeps the weights of deep ranks from vanishing among the decimals of exact_sum.
 #}
-{% macro fitted_power_law_propensities(cells, steps=30) %}
+{% macro fitted_power_law_propensities(documents, versions, steps=30) %}
     {% set tolerance = 1e-9 %}
     {# Where all clicks lie at the top alpha runs off; beyond these it is only kept countable. #}
     {% set bounds = ('cast(-5 as double)', 'cast(5 as double)') %}
     {% set weight = 'telling.n_impressions * exp(-fits.alpha * telling.log_rank)' %}
     {% set version_weight = 'edges.n_impressions * exp(-alphas.alpha * edges.log_rank)' %}
-    with recursive by_group as (
-        {{ tied_documents(cells) | indent(8) }}
-    ),
-
-    versions as (
-        {{ document_versions('by_group') | indent(8) }}
-    ),
-
-    by_group_and_rank as (
+    with recursive by_group_and_rank as (
         select
             context,
             rank,
             replicate as jackknife_group,
             n_impressions,
             n_clicks
-        from by_group
+        from {{ documents }} as by_group
     ),
 
     slots as (
         select
             context,
             row_number() over (order by context) as slot
-        from versions
+        from {{ versions }} as versions
         group by context
     ),
 
@@ -57,7 +49,7 @@
             ln(cast(versions.rank as double) / versions.top_rank) as log_rank,
             cast(versions.n_impressions as double) as n_impressions,
             cast(versions.n_clicks as double) as n_clicks
-        from versions
+        from {{ versions }} as versions
         inner join slots
             on versions.context = slots.context
         where versions.n_impressions > 0
@@ -236,7 +228,7 @@
         select distinct
             document,
             replicate
-        from by_group
+        from {{ documents }} as by_group
     ),
 
     -- a document that nobody else has seen is only taken away

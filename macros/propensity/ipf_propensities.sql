@@ -25,22 +25,14 @@
     not as exp(step): at a given gamma the former is clicks / expected, which is the solution. What
     is left is the square of a step that is a fraction of the standard error: thousandths of it.
 #}
-{% macro ipf_propensities(cells, steps) %}
+{% macro ipf_propensities(documents, versions, steps) %}
     {% set tolerance = 1e-6 %}
     {% set damping = 0.7 %}
     {# Where clicks have no best fit a theta runs off; beyond these it is only kept countable. #}
     {% set bounds = ('cast(0.000001 as double)', 'cast(1000000 as double)') %}
-    with recursive by_group as (
-        {{ tied_documents(cells) | indent(8) }}
-    ),
-
-    versions as (
-        {{ document_versions('by_group') | indent(8) }}
-    ),
-
-    totals as (
+    with recursive totals as (
         select *
-        from versions
+        from {{ versions }} as versions
         where replicate = 0
     ),
 
@@ -167,14 +159,14 @@
         select distinct
             context,
             replicate
-        from versions
+        from {{ versions }} as versions
     ),
 
     seen as (
         select distinct
             document,
             replicate
-        from by_group
+        from {{ documents }} as by_group
     ),
 
     exposures as (
@@ -185,7 +177,7 @@
             versions.rank,
             versions.n_clicks,
             versions.n_impressions * thetas.theta as exposure
-        from versions
+        from {{ versions }} as versions
         inner join thetas
             on
                 versions.context = thetas.context
@@ -321,7 +313,7 @@
             rank,
             cast(sum(n_impressions) as bigint) as n_impressions,
             cast(sum(n_clicks) as bigint) as n_clicks
-        from by_group
+        from {{ documents }} as by_group
         group by context, replicate, rank
     ),
 

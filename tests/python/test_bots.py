@@ -144,6 +144,7 @@ def share_flagged(rows: list[dict[str, Any]]) -> float:
     return sum(bool(row["reasons"]) for row in rows) / len(rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("site", RATES)
 def test_people_are_left_alone_however_seldom_they_click(
     sites: dict[str, list[dict[str, Any]]], site: str
@@ -161,6 +162,7 @@ def test_people_are_left_alone_however_seldom_they_click(
     assert 0.5 * clicked <= assumed <= 1.05 * clicked
 
 
+@pytest.mark.slow
 def test_fixed_thresholds_lose_the_heavy_users_of_a_site(
     sites: dict[str, list[dict[str, Any]]],
 ) -> None:

@@ -583,6 +583,7 @@ def start_child(settings: Settings, setup: str = "") -> subprocess.Popen:
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_a_process_killed_at_a_random_moment_leaves_nothing_half_done(settings: Settings):
     chance = random.Random(5)
     finished = events = 0

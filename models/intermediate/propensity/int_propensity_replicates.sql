@@ -1,14 +1,15 @@
 {#
-    One line per estimator: name, query over the cells, clicks a rank needs before its estimate
-    counts as identified (none: an assumption, never identified), whether ranks must be tied
-    together by shared documents. A new estimator is one macro and one line here.
+    One line per estimator: name, query over the CTEs below (every rank; every cell; the cells of
+    documents that tie ranks together, and those documents without each group), clicks a rank needs
+    before its estimate counts as identified (none: an assumption, never identified), whether ranks
+    must be tied together by shared documents. A new estimator is one macro and one line here.
 #}
 {% set estimators = [
     ('none', unit_propensities('ranks'), none, false),
     ('power_law', power_law_propensities('ranks', var('propensity_alpha')), none, false),
     ('randomised', randomised_propensities('cells'), var('min_randomised_clicks'), false),
-    ('ipf', ipf_propensities('cells', var('ipf_steps')), var('min_ipf_clicks'), true),
-    ('fitted_power_law', fitted_power_law_propensities('cells'), 0, false),
+    ('ipf', ipf_propensities('ties', 'versions', var('ipf_steps')), var('min_ipf_clicks'), true),
+    ('fitted_power_law', fitted_power_law_propensities('ties', 'versions'), 0, false),
 ] %}
 
 with position_cells as (
@@ -25,6 +26,14 @@ regimes as (
 
 cells as (
     {{ comparable_cells('position_cells', 'regimes') | indent(4) }}
+),
+
+ties as (
+    {{ tied_documents('cells') | indent(4) }}
+),
+
+versions as (
+    {{ document_versions('ties') | indent(4) }}
 ),
 
 -- where there are several contexts, all of them together ('*') have a curve too
