@@ -13,9 +13,9 @@
 
             select
                 signals.user_id,
-                cast(signals.activity_date as timestamp) as day_start,
+                cast(signals.activity_date as timestamp) as range_start,
                 cast(signals.activity_date as timestamp) + interval '1' day
-                - interval '1' microsecond as day_end
+                - interval '1' microsecond as range_end
             from {{ ref('int_visitor_days__bot_signals') }} as signals
             inner join {{ relation }} as rates on signals.application = rates.application
             where
@@ -31,33 +31,9 @@
                     {%- endfor %}
                 )
 
-        ),
-
-        sessions as (
-
-            select
-                user_id,
-                session_id,
-                min(activity_at) as started_at,
-                max(activity_at) as ended_at
-            from {{ activities }}
-            where user_id in (select user_id from days)
-            group by user_id, session_id
-
         )
 
-        select
-            days.user_id,
-            least(days.day_start, min(sessions.started_at)),
-            greatest(days.day_end, max(sessions.ended_at)),
-            {{ current_build() }}
-        from days
-        left join sessions
-            on
-                days.user_id = sessions.user_id
-                and sessions.started_at <= days.day_end
-                and sessions.ended_at >= days.day_start
-        group by days.user_id, days.day_start, days.day_end;
+        {{ with_whole_sessions('days', activities) }};
 
         insert into flywheel_state.changed_searches
         select distinct activities.search_id, {{ current_build() }}

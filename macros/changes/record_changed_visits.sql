@@ -42,32 +42,8 @@
             from moments
             group by user_id
 
-        ),
-
-        sessions as (
-
-            select
-                user_id,
-                session_id,
-                min(activity_at) as started_at,
-                max(activity_at) as ended_at
-            from {{ relation }}
-            where user_id in (select user_id from stretches)
-            group by user_id, session_id
-
         )
 
-        select
-            stretches.user_id,
-            least(stretches.range_start, min(sessions.started_at)),
-            greatest(stretches.range_end, max(sessions.ended_at)),
-            {{ current_build() }}
-        from stretches
-        left join sessions
-            on
-                stretches.user_id = sessions.user_id
-                and sessions.started_at <= stretches.range_end
-                and sessions.ended_at >= stretches.range_start
-        group by stretches.user_id, stretches.range_start, stretches.range_end
+        {{ with_whole_sessions('stretches', relation) }}
     {% endif %}
 {% endmacro %}
