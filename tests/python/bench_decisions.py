@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import duckdb
@@ -72,23 +72,35 @@ def gate_cell(kind: str, seed: int, **world: Any) -> Result:
 # The propensities
 
 LOGS = 12
+
+
+class LogWorld(NamedTuple):
+    """What a world of `propensity_worlds` is, and how its logs are looked at."""
+
+    words: str
+    world: str
+    context: str = "0"
+    searches: int = 10_000
+
+
 LOG_WORLDS = {
-    "mixed": ("each search ranked with noise of its own", "0"),
-    "shuffled": ("5 % of searches in random order", "0"),
-    "similar": ("two similar rankers by turns", "0"),
-    "devices": ("mobile, in a log with desktop", "1"),
-    "in_turn": ("a ranker a day, named after it", "0"),
+    "mixed": LogWorld("each search ranked with noise of its own", "mixed"),
+    "shuffled": LogWorld("5 % of searches in random order", "shuffled"),
+    "similar": LogWorld("two similar rankers by turns", "similar"),
+    "devices": LogWorld("mobile, in a log with desktop", "devices", context="1"),
+    "in_turn": LogWorld("a ranker a day, named after it", "in_turn"),
+    "large": LogWorld("the first, a million impressions", "mixed", searches=100_000),
 }
-"""By world: what it is, and the context that is looked at."""
 
 
-def propensity_cell(world: str, seed: int, **log: Any) -> Result:
+def propensity_cell(name: str, seed: int, searches: int | None = None) -> Result:
     """Errors of the curve in use at ranks 2 to 10, and how often its intervals hold the truth."""
-    context = LOG_WORLDS[world][1]
+    _, world, context, usual = LOG_WORLDS[name]
     project = verdict_worlds.project()
     with duckdb.connect() as connection:
         connection.execute("set threads = 2")
-        propensity_worlds.load(connection, propensity_worlds.standard_log(seed, world, **log))
+        log = propensity_worlds.standard_log(seed, world, searches=searches or usual)
+        propensity_worlds.load(connection, log)
         project.build(connection, *propensity_worlds.MODELS)
         rows = propensity_worlds.active_curve(connection, context)[1:]
     truth = propensity_worlds.log_examination(context)
@@ -297,13 +309,13 @@ def propensity_lines(found: Mapping[str, Result]) -> list[str]:
         "| intervals | of these hold the truth |",
         "|---|--:|--:|--:|--:|--:|--:|",
     ]
-    for world, (name, _) in LOG_WORLDS.items():
+    for world, (words, *_) in LOG_WORLDS.items():
         rows = _of(found, f"propensities/{world}")
         if not rows:
             continue
         errors = [row["error"] for row in rows]
         lines.append(
-            f"| {name} | {len(rows)} | {np.mean(errors):.3f} | {max(errors):.3f} "
+            f"| {words} | {len(rows)} | {np.mean(errors):.3f} | {max(errors):.3f} "
             f"| {np.mean([row['power_law_error'] for row in rows]):.3f} "
             f"| {sum(row['intervals'] for row in rows)} of {9 * len(rows)} | {_coverage(rows)} |"
         )
