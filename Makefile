@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CHECK := PYTHONPATH=python:tests/python $(BIN)/python -m check
+BENCH := PYTHONPATH=python $(BIN)/python -m bench
 PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 export FLYWHEEL_HOME ?= .flywheel
 export DBT_PROFILES_DIR ?= .
@@ -63,14 +64,14 @@ chaos: setup ## SIGKILL at random moments of turns and builds: nothing lost, the
 	@FLYWHEEL_CHAOS_KILLS=$(or $(KILLS),50) $(BIN)/python -m pytest --numprocesses 2 tests/python/test_chaos.py
 
 bench: setup ## time and memory at a million impressions, beside a bare scan and a hand-written script (docs/bench.md)
-	@$(BIN)/python -m flywheel.bench
-	@PYTHONPATH=python $(BIN)/python -m bench ruler --minutes 7 --write
+	@$(BENCH) steps
+	@$(BENCH) ruler --minutes 7 --write
 
 bench-bots: setup ## precision and recall of the bot rules by kind, in simulated worlds (docs/bots.md)
-	@$(BIN)/python -m flywheel.bench_bots --write
+	@$(BENCH) bots --write
 
 bench-canary: setup ## errors and power of the canary's rule, on simulated users (docs/canary.md)
-	@$(BIN)/python -m flywheel.bench_canary --write
+	@$(BENCH) canary --write
 
 bench-decisions: setup ## gate, propensities and canary against known truth (docs/decisions-bench.md)
 	@PYTHONPATH=python:tests/python $(BIN)/python -m bench_decisions --write

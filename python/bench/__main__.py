@@ -1,12 +1,15 @@
-"""`python -m bench`: logs, the ruler, the comparer."""
+"""`python -m bench`: every benchmark that needs nothing of the tests, and the comparer."""
 
 from pathlib import Path
 
 import click
 
 from bench import logs
+from bench.bots import bots
+from bench.canary import canary
 from bench.compare import compare
 from bench.ruler import ruler
+from bench.steps import steps
 
 
 @click.group()
@@ -23,8 +26,8 @@ def log(folder: Path, impressions: float, form: str) -> None:
     click.echo(logs.write_log(folder, int(impressions), form))
 
 
-main.add_command(ruler)
-main.add_command(compare)
+for command in (steps, ruler, bots, canary, compare):
+    main.add_command(command)
 
 if __name__ == "__main__":
     main()

@@ -26,8 +26,8 @@ import click
 import duckdb
 import yaml
 
+from bench.process import DBT, measure
 from flywheel import variables
-from flywheel.bench import DBT, measure
 from flywheel.errors import FlywheelError
 from flywheel.settings import Settings, load_settings
 from flywheel.terminal import Terminal

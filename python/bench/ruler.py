@@ -22,9 +22,9 @@ import click
 
 from bench import cells, core, logs
 from bench.cells import Cell, Result
+from bench.page import write_page
+from bench.process import DBT, measure
 from flywheel import variables
-from flywheel.bench import DBT, measure
-from flywheel.bench_canary import write_page
 from flywheel.errors import FlywheelError
 from flywheel.settings import Settings, load_settings
 from flywheel.terminal import Terminal

@@ -21,9 +21,11 @@ import numpy as np
 import bench.cells
 import propensity_worlds
 import verdict_worlds
+from bench import bots as bench_bots
+from bench import canary as bench_canary
+from bench.canary import Scenario
 from bench.cells import Cell, Result
-from flywheel import bench_bots, bench_canary
-from flywheel.bench_canary import Scenario
+from bench.page import write_page
 from flywheel.errors import FlywheelError
 from flywheel.settings import load_settings
 from flywheel.terminal import Terminal
@@ -387,7 +389,7 @@ def main(only: str | None, minutes: float, write: bool) -> None:
         terminal.line()
         terminal.line(tables)
         if write:
-            bench_canary.write_page(docs / "decisions-bench.md", tables, MARK)
+            write_page(docs / "decisions-bench.md", tables, MARK)
     except FlywheelError as error:
         raise SystemExit(f"flywheel: {error}") from None
 

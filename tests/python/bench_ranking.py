@@ -21,9 +21,9 @@ import lightgbm as lgb
 import numpy as np
 
 import ranking_worlds
+from bench.page import write_page
 from bench_decisions import Cell, Result, run
 from flywheel import loop, registry
-from flywheel.bench_canary import write_page
 from flywheel.dbt import run_dbt
 from flywheel.deployment import LOGGED_ORDER
 from flywheel.errors import FlywheelError

@@ -10,7 +10,9 @@ import duckdb
 import pytest
 from scipy import stats
 
-from flywheel import bench_bots
+from bench import bots as bench_bots
+from bench import bots_page
+from bench.page import write_page
 from flywheel.errors import FlywheelError
 from flywheel.simulator import BOT_KINDS, PERSONAS
 from flywheel.simulator.words import (
@@ -112,7 +114,7 @@ def test_power_users_would_be_taken_for_bots_by_volume_alone(rows: list[dict[str
 
 def test_documented_tables_are_those_of_the_page(documented: dict[str, Any]) -> None:
     page = (PROJECT / "docs" / "bots.md").read_text("utf-8")
-    assert page.split(bench_bots.MARK)[1].strip() == bench_bots.markdown(documented).strip()
+    assert page.split(bots_page.MARK)[1].strip() == bots_page.markdown(documented).strip()
     assert set(documented["worlds"]["training"]).isdisjoint(documented["worlds"]["test"])
     assert set(SEEDS).isdisjoint(documented["worlds"]["test"])
 
@@ -457,5 +459,5 @@ def test_a_page_without_marks_is_refused(tmp_path: Path) -> None:
     page = tmp_path / "bots.md"
     page.write_text("nothing\n", "utf-8")
     with pytest.raises(FlywheelError, match="twice"):
-        bench_bots.write_page(page, {})
+        write_page(page, "", bots_page.MARK)
     assert page.read_text("utf-8") == "nothing\n"

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 from scipy import integrate, special, stats
 
-from flywheel import bench_canary
-from flywheel.bench_canary import Scenario
+from bench import canary as bench_canary
+from bench.canary import Scenario
 from flywheel.serving import assignment_bucket
 from sql_project import SqlProject
 

@@ -1,7 +1,8 @@
 """Writes the seed of user-agent patterns from the `crawler-user-agents` package.
 
-Run `python -m flywheel.bot_patterns` after raising the package's version in requirements.in. The
-package (MIT licence) is named with its version in every row of the seed and in NOTICE.
+Run `PYTHONPATH=python python -m tools.bot_patterns` after raising the package's version in
+requirements.in. The package (MIT licence) is named with its version in every row of the seed and
+in NOTICE.
 """
 
 import csv

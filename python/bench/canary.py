@@ -18,6 +18,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from bench.page import write_page
 from flywheel.dbt import run_dbt
 from flywheel.errors import FlywheelError
 from flywheel.settings import Settings, load_settings
@@ -351,23 +352,10 @@ def markdown(
     return "\n".join(lines) + "\n"
 
 
-def write_page(page: Path, tables: str, mark: str = MARK) -> None:
-    """Put the tables between the marks of the page.
-
-    Raises:
-        FlywheelError: the page has not exactly two marks.
-    """
-    parts = page.read_text(encoding="utf-8").split(mark)
-    if len(parts) != 3:
-        raise FlywheelError(f"{page} must hold the line {mark} twice, around the tables; add it.")
-    parts[1] = f"\n\n{tables}\n"
-    page.write_text(mark.join(parts), encoding="utf-8")
-
-
 @click.command()
 @click.option("--repeats", default=300, show_default=True, help="Experiments of a scenario.")
 @click.option("--write", is_flag=True, help="Put the tables into docs/canary.md.")
-def main(repeats: int, write: bool) -> None:
+def canary(repeats: int, write: bool) -> None:
     """Measure the canary's rule on simulated users."""
     terminal = Terminal()
     try:
@@ -381,10 +369,6 @@ def main(repeats: int, write: bool) -> None:
         terminal.line()
         terminal.line(tables)
         if write:
-            write_page(load_settings().project / "docs" / "canary.md", tables)
+            write_page(load_settings().project / "docs" / "canary.md", tables, MARK)
     except FlywheelError as error:
         raise SystemExit(f"flywheel: {error}") from None
-
-
-if __name__ == "__main__":
-    main()

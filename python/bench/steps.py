@@ -1,19 +1,12 @@
-"""`make bench`: time and memory of each step on a simulated log, beside a bare scan of its files,
-and the cost of one more day beside that of the day alone.
-
-Every measured run is a process of its own, so that imports and start-up count, as they do for
-users. Peak memory is what the kernel accounts to that process (maximum resident set size).
-"""
+"""Time and memory of each step on a simulated log, beside a bare scan of its files."""
 
 import json
 import os
 import platform
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,9 +14,12 @@ from typing import Any
 
 import click
 
+from bench.increment import run_increment, show_increment
+from bench.process import DBT, measure
 from flywheel import variables
 from flywheel.errors import FlywheelError
 from flywheel.settings import Settings, load_settings
+from flywheel.simulator import World, simulate
 from flywheel.terminal import Terminal
 
 DAYS = 28
@@ -41,7 +37,6 @@ for kind in ("queries", "events"):
         f"from read_json('{sys.argv[1]}/ubi_{kind}_*.ndjson', format = 'newline_delimited')"
     ).fetchone()[0])
 """
-DBT = "from dbt.cli.main import cli; cli()"
 
 
 @dataclass(frozen=True)
@@ -83,8 +78,6 @@ def run_bench(
     Raises:
         FlywheelError: a step failed; the sentence ends with its last line.
     """
-    from flywheel.simulator import World, simulate
-
     project = load_settings().project
     settings = Settings(project, folder / "home", folder / "home" / "warehouse.duckdb")
     settings.home.mkdir(parents=True, exist_ok=True)
@@ -107,7 +100,7 @@ def run_bench(
     dbt = [sys.executable, "-c", DBT, "build", "--resource-type", "model", "--resource-type"]
     dbt += ["seed", "--quiet", "--vars", given]
     dbt += ["--project-dir", str(project), "--target-path", str(target)]
-    steps: dict[str, Sequence[str]] = {
+    commands: dict[str, Sequence[str]] = {
         "bare scan": [sys.executable, "-c", SCAN, str(log.folder)],
         "dbt run": [*dbt, "--log-path", str(folder / "logs")],
         "Great Expectations": [sys.executable, "-m", "flywheel", "validate"],
@@ -115,7 +108,7 @@ def run_bench(
     }
     measured: list[Measurement] = []
     layers: list[dict[str, float]] = []
-    for name, command in steps.items():
+    for name, command in commands.items():
         with terminal.step(name) as step:
             outcomes = []
             for _ in range(runs):
@@ -152,132 +145,6 @@ def run_bench(
             layer: round(statistics.median(run[layer] for run in layers), 2) for layer in LAYERS
         },
     }
-
-
-def run_increment(
-    folder: Path, *, days: int, searches_per_day: int, runs: int, seed: int, terminal: Terminal
-) -> dict[str, Any]:
-    """Measure one day alone, and the same day added to the days before it.
-
-    Args:
-        folder: where logs and warehouses go.
-        days: before the day that is added.
-        searches_per_day: of humans.
-        runs: of each; the median is reported.
-        seed: of the simulated world and traffic.
-        terminal: where to say what happens.
-
-    Returns:
-        Per scope (`daily`: the selector of that name; `everything`): median `seconds` and rows
-        written by incremental models, `alone` and `added`, and their ratios.
-
-    Raises:
-        FlywheelError: a build failed.
-    """
-    import duckdb
-
-    from flywheel.simulator import World, simulate
-
-    project = load_settings().project
-    world = World(seed=seed)
-    with terminal.step("Simulate") as step:
-        log = simulate(
-            world,
-            out_dir=folder / "all",
-            days=days + 1,
-            searches_per_day=searches_per_day,
-            seed=seed,
-        )
-        last = max(file.name[-17:] for file in log.files)
-        for name in ("before", "alone"):
-            (folder / name).mkdir()
-        for file in log.files:
-            name = "alone" if file.name.endswith(last) else "before"
-            shutil.copy2(file, folder / name / file.name)
-        step.result = f"{days} days and one more, {searches_per_day:,} searches a day"
-    found: dict[str, Any] = {"days": days, "searches_per_day": searches_per_day}
-    for scope, selection in {"daily": ["--selector", "daily"], "everything": []}.items():
-        kept = Settings(project, folder / "kept", folder / "kept" / f"{scope}.duckdb")
-        spent = {"alone": [], "added": []}
-        rows = {}
-        with terminal.step(f"One more day, {scope}") as step:
-            _build_models(folder, folder / "before", kept, selection)
-            for run in range(2 * runs):
-                name = ("alone", "added")[run % 2]
-                settings = Settings(project, folder / name, folder / name / "run.duckdb")
-                settings.home.mkdir(exist_ok=True)
-                settings.database.unlink(missing_ok=True)
-                path = folder / "alone"
-                if name == "added":
-                    shutil.copyfile(kept.database, settings.database)
-                    path = folder / "before"
-                    for file in (folder / "alone").glob("ubi_*"):
-                        shutil.copy2(file, path / file.name)
-                spent[name].append(_build_models(folder, path, settings, selection))
-                if name == "added":
-                    for file in (folder / "alone").glob("ubi_*"):
-                        (path / file.name).unlink()
-                with duckdb.connect(str(settings.database), read_only=True) as connection:
-                    ((rows[name],),) = connection.execute(
-                        "select sum(n_rows_written) from flywheel_state.model_builds where "
-                        "build_number = (select max(build_number) from flywheel_state.builds)"
-                    ).fetchall()
-            seconds = {name: statistics.median(times) for name, times in spent.items()}
-            found[scope] = {
-                "seconds": {name: round(value, 2) for name, value in seconds.items()},
-                "rows_written": {name: int(value) for name, value in rows.items()},
-                "ratio_seconds": round(seconds["added"] / seconds["alone"], 2),
-                "ratio_rows": round(rows["added"] / rows["alone"], 2),
-            }
-            step.result = f"{found[scope]['ratio_seconds']} x the day alone"
-    return found
-
-
-def _build_models(folder: Path, log: Path, settings: Settings, selection: Sequence[str]) -> float:
-    """Seconds of a process that seeds (untimed) and runs the models on a log."""
-    settings.home.mkdir(exist_ok=True)
-    given = json.dumps(variables.for_log(str(log), "ubi", None))
-    common = ["--quiet", "--vars", given, "--project-dir", str(settings.project)]
-    common += ["--target-path", str(folder / "target"), "--log-path", str(folder / "logs")]
-    measure("seed", [sys.executable, "-c", DBT, "seed", *common], settings)
-    return measure("run", [sys.executable, "-c", DBT, "run", *selection, *common], settings)[0]
-
-
-def measure(
-    name: str, command: Sequence[str], settings: Settings, *, code: Path | None = None
-) -> tuple[float, float]:
-    """Wall seconds and largest resident set, in MB of 10^6 bytes, of a process.
-
-    Args:
-        name: of the step, for the message.
-        command: of the process.
-        settings: paths, which it gets as environment variables.
-        code: folder of its Python packages; by default those that run this.
-
-    Raises:
-        FlywheelError: it failed; the sentence ends with its last line.
-    """
-    environment = {
-        **os.environ,
-        **settings.environment(),
-        "FLYWHEEL_PROJECT": str(settings.project),
-        "PYTHONPATH": str(code or Path(__file__).parents[1]),
-        "NO_COLOR": "1",
-    }
-    with tempfile.TemporaryFile() as output:
-        started = time.perf_counter()
-        process = subprocess.Popen(
-            command, cwd=settings.project, env=environment, stdout=output, stderr=output
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode != 0:
-            output.seek(0)
-            said = output.read().decode(errors="replace").strip().splitlines() or ["nothing"]
-            raise FlywheelError(f"The step {name} failed; it said: {said[-1]}")
-    scale = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
-    return seconds, usage.ru_maxrss * scale / 1e6
 
 
 def _layer_seconds(run_results: Path) -> dict[str, float]:
@@ -324,42 +191,12 @@ def show(found: Mapping[str, Any], terminal: Terminal) -> None:
     )
 
 
-def show_increment(found: Mapping[str, Any], terminal: Terminal) -> None:
-    """Print what one more day cost."""
-    rows = [
-        (
-            scope,
-            f"{found[scope]['seconds']['alone']:.1f}",
-            f"{found[scope]['seconds']['added']:.1f}",
-            f"{found[scope]['ratio_seconds']:.2f} x",
-            f"{found[scope]['rows_written']['alone']:,}",
-            f"{found[scope]['rows_written']['added']:,}",
-            f"{found[scope]['ratio_rows']:.2f} x",
-        )
-        for scope in ("daily", "everything")
-    ]
-    terminal.line()
-    terminal.table(
-        f"One day added to {found['days']}, {found['searches_per_day']:,} searches a day",
-        [
-            ("models", "left"),
-            ("day alone, s", "right"),
-            ("added, s", "right"),
-            ("time", "right"),
-            ("rows, alone", "right"),
-            ("rows, added", "right"),
-            ("rows", "right"),
-        ],
-        rows,
-    )
-
-
 @click.command()
 @click.option("--searches", default=100_000, show_default=True, help="Of humans; each shows 10.")
 @click.option("--runs", default=3, show_default=True, help="Of each step; the median counts.")
 @click.option("--seed", default=7, show_default=True)
 @click.option("--json", "output", type=click.Path(path_type=Path), metavar="FILE")
-def main(searches: int, runs: int, seed: int, output: Path | None) -> None:
+def steps(searches: int, runs: int, seed: int, output: Path | None) -> None:
     """Measure scan, dbt run, Great Expectations and training on a simulated log."""
     terminal = Terminal()
     folder = Path(tempfile.mkdtemp(prefix="flywheel-bench-"))
@@ -383,7 +220,3 @@ def main(searches: int, runs: int, seed: int, output: Path | None) -> None:
     show_increment(found["increment"], terminal)
     if output is not None:
         output.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
