@@ -18,7 +18,7 @@ NOW = datetime(2026, 3, 1, 12)
 
 def state_tables() -> dict[str, str]:
     """Columns of the state tables, read from the macro that creates them."""
-    text = (PROJECT / "macros/engine/create_state_tables.sql").read_text()
+    text = (PROJECT / "macros/builds/create_state_tables.sql").read_text()
     found = re.findall(r"'(\w+)':\s*'([^']+)'", text)
     return {name: " ".join(columns.split()) for name, columns in found}
 

@@ -361,7 +361,7 @@ def test_knows_the_vars_and_tables_that_the_build_knows() -> None:
     """The lists that SQL keeps are repeated in Python; a name added to one belongs to both."""
 
     def listed(macro: str) -> tuple[str, ...]:
-        text = (PROJECT / "macros/engine" / f"{macro}.sql").read_text(encoding="utf-8")
+        text = (PROJECT / "macros/builds" / f"{macro}.sql").read_text(encoding="utf-8")
         return tuple(re.findall(r"'(\w+)'", text))
 
     assert listed("log_vars") == forgetting.LOG_VARS

@@ -301,6 +301,6 @@ def test_every_var_of_an_incremental_model_is_a_rule(sample: Flywheel) -> None:
             used |= set(re.findall(r"var\(\s*['\"]([a-z_]+)['\"]", code(node, set())))
     watched = set()
     for name in ("rule_vars", "log_vars"):
-        text = (PROJECT / "macros" / "engine" / f"{name}.sql").read_text()
+        text = (PROJECT / "macros" / "builds" / f"{name}.sql").read_text()
         watched |= set(re.findall(r"'([a-z_]+)'", text))
     assert used - ONE_RUN <= watched

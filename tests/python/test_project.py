@@ -27,7 +27,7 @@ FORBIDDEN = {
     "randomness": r"(?<![\w.])(random|rand|setseed|gen_random_uuid|uuid)\s*\(",
     "a branch on the target": r"\btarget\s*\.\s*name\b",
 }
-GUARD = "start_build.sql"
+GUARD = "refuse_unwanted_rebuild.sql"
 """Stops a rebuild of published tables; which targets those are is what it is about."""
 LARGEST_FILE = 1_000_000  # bytes
 

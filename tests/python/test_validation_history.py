@@ -87,7 +87,7 @@ def made_up(moment: datetime, *, n_results: int = 30, success: bool = True) -> V
 
 
 def test_columns_are_those_that_dbt_creates():
-    macro = (PROJECT / "macros/engine/create_state_tables.sql").read_text()
+    macro = (PROJECT / "macros/builds/create_state_tables.sql").read_text()
     (listed,) = re.findall(r"'validation_results': '([^']*)'", macro)
     created = [tuple(column.split()) for column in listed.split(",")]
     assert created == list(validation_history.COLUMNS.items())

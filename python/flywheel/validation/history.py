@@ -19,7 +19,7 @@ from flywheel.warehouse import connect
 
 TABLE = "flywheel_state.validation_results"
 
-# As macros/engine/create_state_tables.sql has them, for a warehouse that is older than this table.
+# As macros/builds/create_state_tables.sql has them, for a warehouse that is older than this table.
 COLUMNS = {
     "run_id": "varchar",
     "run_at": "timestamp",

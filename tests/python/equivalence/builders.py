@@ -170,7 +170,7 @@ def release() -> None:
 
 def announce_canary(connection: duckdb.DuckDBPyConnection) -> None:
     """A running canary, in the columns that the project's own hook gives the table."""
-    macro = (PROJECT / "macros/engine/create_state_tables.sql").read_text()
+    macro = (PROJECT / "macros/builds/create_state_tables.sql").read_text()
     columns = re.search(r"'deployments': '([^']*)'", macro)
     assert columns is not None, "create_state_tables no longer names the deployments' columns"
     connection.execute("create schema if not exists flywheel_state")
