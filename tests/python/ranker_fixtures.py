@@ -2,9 +2,11 @@
 
 import json
 import re
+import sys
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -33,6 +35,13 @@ def new_flywheel(folder: Path) -> Settings:
         for name, columns in state_tables().items():
             connection.execute(f"create table flywheel_state.{name} ({columns})")
     return settings
+
+
+def holders(owner: Any, name: str) -> list[Any]:
+    """The owner of a function, and the registry's modules that imported it by name."""
+    function = getattr(owner, name)
+    modules = [m for key, m in sys.modules.items() if key.startswith("flywheel.registry.")]
+    return [owner, *(m for m in modules if m is not owner and getattr(m, name, 0) is function)]
 
 
 @dataclass

@@ -28,6 +28,7 @@ from flywheel.ranker.training import (
     neutral_ndcg,
     train,
 )
+from flywheel.registry import snapshots
 from flywheel.serving import load_deployment
 from flywheel.settings import Settings
 from flywheel.warehouse import connect
@@ -664,7 +665,7 @@ def test_a_damaged_snapshot_is_not_served(registered):
         registry.promote(settings, at=NOW)
 
 
-@pytest.mark.parametrize("step", ["_insert_snapshot", "_move", "_publish_manifest"])
+@pytest.mark.parametrize("step", ["insert_snapshot", "move", "publish_manifest"])
 def test_a_refresh_that_fails_changes_nothing_or_all(registered, monkeypatch, step):
     settings, version = registered
     registry.start_canary(settings, version, 0.5, at=NOW)
@@ -675,12 +676,12 @@ def test_a_refresh_that_fails_changes_nothing_or_all(registered, monkeypatch, st
         raise RuntimeError("killed")
 
     with monkeypatch.context() as patched:
-        patched.setattr(registry, step, fail)
+        patched.setattr(snapshots, step, fail)
         with pytest.raises(RuntimeError, match="killed"):
             registry.refresh_snapshots(settings, at=NOW)
     report = registry.repair(settings)
     after = registry.state(settings)
-    published = step == "_publish_manifest"
+    published = step == "publish_manifest"
     assert report.manifest_rewritten == published
     assert len(report.removed) == (0 if published else 1)
     assert len(after.snapshots) == len(before.snapshots) + published

@@ -16,10 +16,12 @@ import pytest
 
 from flywheel import deployment, files, registry
 from flywheel.errors import FlywheelError
+from flywheel.registry import files as model_files
+from flywheel.registry import ledger, manifest, reading, rows
 from flywheel.settings import Settings
 from flywheel.warehouse import connect
 from patience import PATIENCE
-from ranker_fixtures import NOW, FakeModel, new_flywheel, state_tables
+from ranker_fixtures import NOW, FakeModel, holders, new_flywheel, state_tables
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def check_consistent(settings: Settings) -> registry.RegistryState:
 
 
 def test_the_tables_are_the_projects():
-    assert set(state_tables()) >= set(registry._STATE_TABLES)
+    assert set(state_tables()) >= set(reading.STATE_TABLES)
 
 
 def test_a_whole_life(settings: Settings):
@@ -174,7 +176,7 @@ def test_only_the_listed_moves_are_possible(settings: Settings):
                     [NOW, version, before],
                 )
             try:
-                registry._move(connection, version, after, at=NOW, reason="", evidence={})
+                ledger.move(connection, version, after, at=NOW, reason="", evidence={})
                 allowed.add((before, after))
             except FlywheelError as error:
                 assert f"cannot become {after}" in str(error)
@@ -390,17 +392,17 @@ def test_repair_leaves_other_peoples_models_alone(settings: Settings):
 
 # Each place where a run can die, as (object, attribute); the call itself happens or not.
 STEPS = [
-    (registry, "write_atomic"),
-    (registry, "sync_file"),
-    (registry, "sync_folder"),
-    (registry, "_publish_folder"),
-    (registry.os, "rename"),
-    (registry, "_insert_version"),
-    (registry, "_insert_snapshot"),
-    (registry, "_move"),
-    (registry, "_end"),
-    (registry, "_check_invariants"),
-    (registry, "_publish_manifest"),
+    (model_files, "write_atomic"),
+    (model_files, "sync_file"),
+    (model_files, "sync_folder"),
+    (model_files, "publish_folder"),
+    (model_files.os, "rename"),
+    (rows, "insert_version"),
+    (rows, "insert_snapshot"),
+    (ledger, "move"),
+    (rows, "end"),
+    (ledger, "_check_invariants"),
+    (manifest, "publish_manifest"),
     (deployment, "write_atomic"),
     (files.os, "replace"),
 ]
@@ -467,7 +469,8 @@ def moments_of(
                 seen.append((owner, name, 1 + sum(s[:2] == (owner, name) for s in seen)))
                 return original(*args, **kwargs)
 
-            patch.setattr(owner, name, noted)
+            for holder in holders(owner, name):
+                patch.setattr(holder, name, noted)
         ACTIONS[action](settings)
     return [moment for moment in seen if moment[2] <= 2]
 
@@ -516,7 +519,8 @@ def test_an_exception_at_any_step_leaves_the_old_state_or_the_new_one(
             return result
 
         with monkeypatch.context() as patch:
-            patch.setattr(owner, name, dying)
+            for holder in holders(owner, name):
+                patch.setattr(holder, name, dying)
             with pytest.raises(Died):
                 ACTIONS[action](settings)
         registry.repair(settings)
@@ -538,8 +542,9 @@ import os, signal, sys
 sys.path[:0] = [{python!r}, {tests!r}]
 from pathlib import Path
 from flywheel import deployment, files, registry
+from flywheel.registry import files as model_files, manifest, rows
 from flywheel.settings import Settings
-from ranker_fixtures import NOW, FakeModel
+from ranker_fixtures import NOW, FakeModel, holders
 home = Path({home!r})
 settings = Settings(home, home, home / "warehouse.duckdb")
 {setup}
@@ -568,14 +573,15 @@ def killed(owner, name, after):
             os.kill(os.getpid(), signal.SIGKILL)
         original(*args, **kwargs)
         os.kill(os.getpid(), signal.SIGKILL)
-    setattr(owner, name, call)
+    for holder in holders(owner, name):
+        setattr(holder, name, call)
 killed({owner}, {name!r}, {after})
 """
 
 
 def start_child(settings: Settings, setup: str = "") -> subprocess.Popen:
     code = CHILD.format(
-        python=str(Path(registry.__file__).parents[1]),
+        python=str(Path(files.__file__).parents[1]),
         tests=str(Path(__file__).parent),
         home=str(settings.home),
         setup=setup,
@@ -605,10 +611,10 @@ def test_a_process_killed_at_a_random_moment_leaves_nothing_half_done(settings: 
 @pytest.mark.parametrize(
     ("owner", "name", "after", "registered"),
     [
-        ("registry", "sync_file", True, False),
-        ("registry", "_publish_folder", True, False),
-        ("registry", "_insert_version", True, False),
-        ("registry", "_publish_manifest", False, True),
+        ("model_files", "sync_file", True, False),
+        ("model_files", "publish_folder", True, False),
+        ("rows", "insert_version", True, False),
+        ("manifest", "publish_manifest", False, True),
         ("files.os", "replace", False, False),
     ],
 )

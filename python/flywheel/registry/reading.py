@@ -1,0 +1,95 @@
+"""Reads the registry's tables."""
+
+import json
+
+import duckdb
+
+from flywheel.deployment import Deployment, ModelFile
+from flywheel.errors import FlywheelError
+from flywheel.registry.records import BEHAVIOR, Event, ModelVersion, RegistryState, Snapshot
+from flywheel.registry.states import UNREGISTERED
+
+STATE_TABLES = ("model_versions", "registry_events", "deployments", "behavior_snapshots")
+
+
+def read_state(connection: duckdb.DuckDBPyConnection) -> RegistryState:
+    """Read the registry through an open connection.
+
+    Raises:
+        FlywheelError: the tables do not exist yet.
+    """
+    missing = missing_tables(connection)
+    if missing:
+        raise FlywheelError(
+            f"The warehouse has no table flywheel_state.{missing[0]}; run `flywheel build` first."
+        )
+    events = tuple(
+        Event(*row[:6], evidence=json.loads(row[6] or "{}"))
+        for row in connection.execute(
+            "select event_id, event_at, model_version, from_state, to_state, reason, evidence "
+            "from flywheel_state.registry_events order by event_id"
+        ).fetchall()
+    )
+    states = {event.model_version: event.to_state for event in events}
+    snapshots = tuple(
+        Snapshot(*row[:3], ModelFile(*row[3:5]), row[5])
+        for row in connection.execute(
+            "select snapshot_id, model_version, as_of, path, sha256, created_at "
+            "from flywheel_state.behavior_snapshots order by snapshot_id"
+        ).fetchall()
+    )
+    newest = {snapshot.model_version: snapshot for snapshot in snapshots}
+    versions: dict[str, ModelVersion] = {}
+    for row in connection.execute(
+        "select model_version, registered_at, window_start, window_end, fingerprint, "
+        "artifact_path, artifact_sha256, features, metrics, params "
+        "from flywheel_state.model_versions"
+    ).fetchall():
+        params = json.loads(row[9] or "{}")
+        files = {role: ModelFile(**file) for role, file in params.get("files", {}).items()}
+        snapshot = newest.get(row[0])
+        if snapshot is not None:
+            files[BEHAVIOR] = snapshot.file
+        versions[row[0]] = ModelVersion(
+            version=row[0],
+            state=states.get(row[0], UNREGISTERED),
+            registered_at=row[1],
+            window_start=row[2],
+            window_end=row[3],
+            fingerprint=row[4],
+            artifact_path=row[5],
+            artifact_sha256=row[6],
+            features=tuple(json.loads(row[7] or "[]")),
+            metrics=json.loads(row[8] or "{}"),
+            params=params,
+            files=files,
+            snapshot=snapshot,
+        )
+    deployments = tuple(
+        Deployment(*row)
+        for row in connection.execute(
+            "select deployment_id, champion_version, challenger_version, salt, unit, "
+            "canary_share, started_at, ended_at, outcome, reason "
+            "from flywheel_state.deployments order by deployment_id"
+        ).fetchall()
+    )
+    # In order of registration, which is the order of each version's first event.
+    names = [name for name in states if name in versions]
+    names += sorted(name for name in versions if name not in states)
+    return RegistryState(
+        versions={name: versions[name] for name in names},
+        events=events,
+        deployments=deployments,
+        snapshots=snapshots,
+    )
+
+
+def missing_tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Those of the registry's tables that do not exist yet."""
+    present = {
+        row[0]
+        for row in connection.execute(
+            "select table_name from duckdb_tables() where schema_name = 'flywheel_state'"
+        ).fetchall()
+    }
+    return [name for name in STATE_TABLES if name not in present]
