@@ -11,6 +11,7 @@ import pytest
 import ubi_fixtures as ubi
 from flywheel import inputs
 from flywheel.errors import FlywheelError
+from flywheel.inputs import text as text_files
 
 AT = "2026-03-02T10:00:00Z"
 QUERY = ubi.query("q1", "red shoes", AT, hits=["a", "b"])
@@ -155,7 +156,7 @@ def test_a_first_document_of_a_megabyte_is_still_a_document(tmp_path: Path) -> N
 def test_only_the_head_of_a_large_text_file_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inputs, "HEAD_BYTES", 10_000)
+    monkeypatch.setattr(text_files, "HEAD_BYTES", 10_000)
     path = ubi.write_ndjson(tmp_path / "l.ndjson", [QUERY] * 1000)
     with path.open("ab") as file:
         file.write(b"\x00" * 100_000)  # would be refused, were it looked at
@@ -249,7 +250,7 @@ def test_packed_parquet(tmp_path: Path) -> None:
 
 
 def test_a_line_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inputs, "HEAD_BYTES", 2**20)
+    monkeypatch.setattr(text_files, "HEAD_BYTES", 2**20)
     path = ubi.write_bytes(tmp_path / "l.ndjson", b"x" * (2**20 + 1))
     assert "longer than 1 MB" in sentence(lambda: check_ubi(path))
 
@@ -352,7 +353,7 @@ def test_quotes_are_followed_across_pieces(tmp_path: Path, monkeypatch: pytest.M
     sound = ubi.write_bytes(tmp_path / "sound.csv", (HEADER + rows).encode())
     broken = ubi.write_bytes(tmp_path / "broken.csv", (HEADER + rows.replace('mp"', "mp")).encode())
     for size in range(1, 40):
-        monkeypatch.setattr(inputs, "_CHUNK", size)
+        monkeypatch.setattr(text_files, "CHUNK", size)
         check_flat(sound)
         assert "Line 7 of " in sentence(lambda: check_flat(broken))
 
@@ -376,7 +377,7 @@ def test_a_lone_carriage_return_between_crlf_lines(
     sound = [f"{line}\n" * 3, f"{line}\r\n" * 3, f"{line}\r" * 3, f"{line}\n{line}\r{line}\r\n"]
     broken = f"{line}\r\n\r{line}\r\n"
     for size in (1, 7, len(line) + 1, len(line) + 2, len(line) + 3, 2**20):
-        monkeypatch.setattr(inputs, "_CHUNK", size)
+        monkeypatch.setattr(text_files, "CHUNK", size)
         for n, text in enumerate(sound):
             check_ubi(ubi.write_bytes(tmp_path / f"{n}.{suffix}", text.encode()))
         path = ubi.write_bytes(tmp_path / f"broken.{suffix}", broken.encode())

@@ -11,6 +11,7 @@ import pytest
 
 from conftest import PROJECT
 from flywheel.contract import policy
+from import_graph import Graph, cycle, imports
 from tiny_manifest import VARS_PAGE, data_test, project, tiny
 
 Edit = Callable[[dict[str, Any]], None]
@@ -342,3 +343,79 @@ def test_yaml_that_says_something_twice_is_found(tmp_path: Path) -> None:
     run = subprocess.run([*lint, str(file)], capture_output=True, text=True, check=False)
     assert run.returncode == 1
     assert "duplication of key" in run.stdout
+
+
+# --- the package -------------------------------------------------------------------------------
+
+PACKAGE = PROJECT / "python" / "flywheel"
+MOST_LINES = 300
+LONGER = {
+    "cli": 500,
+    "contract.manifest": 350,
+    "dbt": 450,
+    "demo": 400,
+    "loop": 550,
+    "ranker.scoring": 450,
+    "ranker.training": 850,
+    "report.charts": 700,
+    "report.queries": 450,
+    "report.sections": 450,
+    "serving": 400,
+    "simulator.traffic": 550,
+    "simulator.writers": 450,
+    "validation.run": 400,
+}
+"""Modules that are longer still, and how long they may be: numbers here only fall."""
+
+
+def line_breaches(root: Path, most: int, longer: dict[str, int]) -> list[str]:
+    found = []
+    for path in sorted(root.rglob("*.py")):
+        name = ".".join(path.relative_to(root).with_suffix("").parts)
+        n_lines = len(path.read_text("utf-8").splitlines())
+        if n_lines > longer.get(name, most):
+            found.append(f"{name}: {n_lines} lines; give it one job, of at most {most}")
+        if name in longer and n_lines <= most:
+            found.append(f"{name}: {n_lines} lines, so it needs no exception")
+    return found
+
+
+def outside(graph: Graph) -> list[str]:
+    """What modules of the package import of the project's other Python."""
+    tests = {path.stem for path in (PROJECT / "tests" / "python").iterdir()}
+    forbidden = {"bench", "tools", "tests", *tests}
+    return sorted(
+        f"{name}: imports {module}"
+        for name, modules in graph.items()
+        for module in modules
+        if module.partition(".")[0] in forbidden
+    )
+
+
+def test_the_package_stands_alone_without_rings_in_modules_of_one_job() -> None:
+    graph = imports(PACKAGE)
+    assert len(graph) > 80
+    assert outside(graph) == []
+    assert cycle(graph) is None
+    assert cycle(imports(PROJECT / "python" / "bench")) is None
+    assert line_breaches(PACKAGE, MOST_LINES, LONGER) == []
+
+
+def test_modules_that_break_the_rules_are_found(tmp_path: Path) -> None:
+    package = tmp_path / "small"
+    (package / "room").mkdir(parents=True)
+    for name, text in {
+        "__init__": "from small.room import near\n",
+        "lean": "def f():\n    from bench import page\n    import conftest\n",
+        "room/__init__": "",
+        "room/near": "from small.room import far\n",
+        "room/far": "def f():\n    import small.room.near\n",
+    }.items():
+        (package / f"{name}.py").write_text(text, "utf-8")
+    graph = imports(package)
+    assert outside(graph) == ["small.lean: imports bench", "small.lean: imports conftest"]
+    assert set(cycle(graph) or ()) == {"small.room.near", "small.room.far"}
+    assert line_breaches(package, 2, {"room.far": 5}) == [
+        "lean: 3 lines; give it one job, of at most 2",
+        "room.far: 2 lines, so it needs no exception",
+    ]
