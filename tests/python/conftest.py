@@ -29,7 +29,7 @@ BEHAVIOR = "+path:models/marts/behavior"
 LONGEST = (
     *("test_contract", "test_cli", "test_incremental", "test_loop", "test_validation"),
     *("test_security", "test_faults", "test_training_sql", "test_forget", "test_bots"),
-    *("test_registry", "test_report", "test_bad_input", "test_ruler", "test_validation_history"),
+    *("test_registry", "test_report", "test_bad_input", "test_validation_history"),
     *("test_canary_sql", "test_propensity", "test_ranker", "test_validation_drift"),
     *("test_equivalence", "test_chaos", "test_parsed", "test_mutation"),
 )

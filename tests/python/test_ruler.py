@@ -46,6 +46,7 @@ def core(
         yield connection
 
 
+@pytest.mark.slow
 def test_the_forms_of_a_log_are_the_same_log(
     flat: Flywheel, make_flywheel: Callable[[str], Flywheel]
 ) -> None:
@@ -111,6 +112,7 @@ def zipf_share(number: int, n: int) -> float:
     return math.log((number + 1) / number) / math.log(n)
 
 
+@pytest.mark.slow
 def test_the_script_counts_what_the_project_counts(
     flat: Flywheel, core: duckdb.DuckDBPyConnection
 ) -> None:
@@ -131,6 +133,7 @@ def test_the_script_counts_what_the_project_counts(
     )
 
 
+@pytest.mark.slow
 def test_the_scripts_fixed_point_is_the_projects(
     flat: Flywheel, core: duckdb.DuckDBPyConnection
 ) -> None:

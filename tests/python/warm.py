@@ -1,20 +1,21 @@
 """Commands in children of a warm process: dbt is imported and the project parsed, once.
 
 A command in a process of its own spends most of its time on getting there. Here a process that
-does nothing else (Python's fork server) imports and parses, and each command runs in a fork of it:
-with an environment, a working folder, an output and a warehouse of its own, and nothing left
-behind. True processes stay for what is about processes: kills, locks, Ctrl-C, a plain `dbt build`.
+does nothing else (`warmed`) imports and parses, and each command runs in a fork of it: with an
+environment, a working folder, an output and a warehouse of its own, and nothing left behind. All
+processes of a test run share the warm one, which the first of them to need it starts. True
+processes stay for what is about processes: kills, locks, Ctrl-C, a plain `dbt build`.
 """
 
 import fcntl
 import functools
-import multiprocessing
+import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
-import time
-import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,52 +37,88 @@ def run(
         environment: all of its environment.
 
     Returns:
-        Its exit status, its standard output and its standard error.
+        Its exit status (minus the signal that ended it), its standard output and its standard
+        error.
 
     Raises:
         TimeoutError: it did not end within `PATIENCE`.
     """
-    forks = _fork_server()
-    with tempfile.TemporaryDirectory() as folder:
+    given = [str(argument) for argument in arguments]
+    with tempfile.TemporaryDirectory() as folder, _connected() as connection:
         output, errors = Path(folder, "output"), Path(folder, "errors")
-        given = [str(argument) for argument in arguments]
-        child = forks.Process(
-            target=_child,
-            args=(program, given, str(cwd), dict(environment), str(output), str(errors)),
-        )
-        child.start()
-        child.join(PATIENCE)
-        if child.exitcode is None:
-            child.kill()
-            child.join()
-            raise TimeoutError(f"{program} {' '.join(given)}: not within {PATIENCE:.0f} s")
+        wanted = {
+            "program": program,
+            "arguments": given,
+            "cwd": str(cwd),
+            "environment": dict(environment),
+            "output": str(output),
+            "errors": str(errors),
+        }
+        said = connection.makefile("rw", encoding="utf-8", errors="surrogateescape")
+        said.write(json.dumps(wanted) + "\n")
+        said.flush()
+        child = int(said.readline())
+        connection.settimeout(PATIENCE)
+        try:
+            status = int(said.readline())
+        except TimeoutError:
+            os.kill(child, signal.SIGKILL)
+            raise TimeoutError(
+                f"{program} {' '.join(given)}: not within {PATIENCE:.0f} s"
+            ) from None
         return (
-            child.exitcode,
+            status,
             output.read_text(encoding="utf-8", errors="replace"),
             errors.read_text(encoding="utf-8", errors="replace"),
         )
 
 
-@functools.cache
-def _fork_server() -> Any:
-    """The context whose processes are forks of the warm one, which is started here."""
-    parse_once()
-    forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload(["warmed"])
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(
-        [str(PROJECT / "python"), str(Path(__file__).parent)]
-    )
-    try:
-        from multiprocessing import forkserver
+def _connected() -> socket.socket:
+    """A connection to the warm process, which is started if there is none."""
+    folder = _folder()
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            return _connection(folder)
+        except OSError:
+            parse_once()
+            _start(folder)
+            return _connection(folder)
 
-        forkserver.ensure_running()
-    finally:
-        if before is None:
-            del os.environ["PYTHONPATH"]
-        else:
-            os.environ["PYTHONPATH"] = before
-    return forks
+
+def _connection(folder: Path) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(str(folder / "socket"))
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+@functools.cache
+def _folder() -> Path:
+    """What the processes of this test run have in common, nobody else may enter, and is short."""
+    run_of_tests = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    folder = Path(tempfile.gettempdir()) / f"flywheel-warm-{run_of_tests}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def _start(folder: Path) -> None:
+    """Start the warm process; it ends with the test run."""
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    path = os.pathsep.join([str(PROJECT / "python"), str(Path(__file__).parent)])
+    warm = subprocess.Popen(
+        [sys.executable, "-m", "warmed", folder, str(os.getppid() if is_worker else os.getpid())],
+        env={**os.environ, "PYTHONPATH": path},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert warm.stdout is not None
+    if warm.stdout.readline() != b"warm\n":
+        raise RuntimeError("the warm process did not start")
 
 
 @functools.cache
@@ -115,56 +152,3 @@ if parsed.load(settings) is None:
 
     parse(settings)
 """
-
-
-def _child(
-    program: str,
-    arguments: list[str],
-    cwd: str,
-    environment: dict[str, str],
-    output: str,
-    errors: str,
-) -> None:
-    """What the fork does; its exit status is the command's."""
-    for descriptor, path in ((1, output), (2, errors)):
-        opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(opened, descriptor)
-        os.close(opened)
-    os.environ.clear()
-    os.environ.update(environment)
-    time.tzset()
-    os.chdir(cwd)
-    sys.argv = [program, *arguments]
-    try:
-        status = {"flywheel": _flywheel, "dbt": _dbt}[program](arguments)
-    except SystemExit:
-        raise
-    except BaseException:
-        traceback.print_exc()
-        status = 1
-    sys.exit(status)
-
-
-def _flywheel(arguments: list[str]) -> int:
-    from flywheel.cli import cli
-
-    cli.main(arguments, prog_name="flywheel")
-    return 0
-
-
-def _dbt(arguments: list[str]) -> int:
-    """`dbt` as its own command would run, but for the parse."""
-    from dbt.cli.main import dbtRunner
-
-    from flywheel import parsed
-    from flywheel.dbt_events import listen
-    from flywheel.settings import load_settings
-
-    listen()
-    # To write the manifest takes a tenth of a build's time, and nothing here reads it.
-    quick = ["--no-write-json", *arguments]
-    outcome = dbtRunner(parsed.load(load_settings())).invoke(quick)
-    if outcome.exception is not None:
-        print(outcome.exception, file=sys.stderr)
-        return 2
-    return 0 if outcome.success else 1
