@@ -6,9 +6,7 @@
     {%- if is_incremental() -%}
         session_id in (
             select session_id from {{ activities }}
-            where search_id in (
-                select search_id from {{ source('flywheel_state', 'changed_searches') }}
-            )
+            where {{ is_changed('changed_searches', ['search_id']) }}
         )
     {%- else -%}
         true

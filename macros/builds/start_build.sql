@@ -4,13 +4,8 @@
 #}
 {% macro start_build() %}
     {% if execute and flags.WHICH in ('build', 'run') %}
-        {% set incremental = [] %}
-        {% for node in graph.nodes.values()
-            if node.resource_type == 'model'
-            and node.config.get('incremental_strategy') == 'replace_scope'
-            and node.config.materialized == 'incremental' %}
-            {% do incremental.append(node) %}
-        {% endfor %}
+        {% set incremental = incremental_models() %}
+        {% do check_scopes(incremental) %}
         {% do drop_unrecorded_models(incremental) %}
         {% set names = incremental | map(attribute='name') | join("', '") %}
         {% set seen = run_query(

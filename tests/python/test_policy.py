@@ -107,6 +107,16 @@ BREACHES: list[tuple[policy.Rule, Edit, str]] = [
         column("stg_ubi__things", "colour", data_type=None),
         "stg_ubi__things.colour: has no data_type",
     ),
+    (
+        policy.says_what_a_build_replaces,
+        config("int_things", materialized="incremental", incremental_strategy="replace_scope"),
+        "int_things: incremental, and its meta",
+    ),
+    (
+        policy.says_what_a_build_replaces,
+        config("int_things", incremental_predicates=["true"]),
+        "int_things: incremental_predicates",
+    ),
     (policy.tests_a_key, drop_test("unique", "int_things"), "int_things: no test proves a key"),
     (
         policy.tests_a_key,

@@ -1,9 +1,6 @@
 {{ config(
     materialized='incremental',
-    incremental_predicates=[
-        'exists (select 1 from flywheel_state.changed_visits '
-        ~ 'where visitor = user_id and activity_at between range_start and range_end)',
-    ],
+    meta={'replaces': {'changed_visits': ['user_id', 'activity_at']}},
     pre_hook='{{ record_changed_visits(this) }}',
     post_hook='{{ record_changed_searches(this) }}',
 ) }}
@@ -13,14 +10,14 @@ with
 searches as (
 
     select * from {{ ref('int_log_searches') }}
-    where {{ is_changed_visit('user_id', 'searched_at') | indent(4) }}
+    where {{ is_replaced({'activity_at': 'searched_at'}) }}
 
 ),
 
 events as (
 
     select * from {{ ref('int_log_events') }}
-    where {{ is_changed_visit('user_id', 'event_at') | indent(4) }}
+    where {{ is_replaced({'activity_at': 'event_at'}) }}
 
 ),
 

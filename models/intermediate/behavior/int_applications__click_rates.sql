@@ -2,7 +2,7 @@
 
 {{ config(
     materialized='incremental',
-    incremental_predicates=['true'],
+    meta={'replaces': {'everything': []}},
     post_hook='{{ record_changed_click_rates(this) }}',
 ) }}
 

@@ -1,8 +1,6 @@
 {{ config(
     materialized='incremental',
-    incremental_predicates=[
-        'search_id in (select search_id from flywheel_state.changed_searches)',
-    ],
+    meta={'replaces': {'changed_searches': ['search_id']}},
 ) }}
 
 with
@@ -10,7 +8,7 @@ with
 events as (
 
     select * from {{ ref('int_log_events') }}
-    where {{ is_changed_search() }}
+    where {{ is_replaced() }}
 
 ),
 

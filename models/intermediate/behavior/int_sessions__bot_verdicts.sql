@@ -1,9 +1,6 @@
 {{ config(
     materialized='incremental',
-    incremental_predicates=[
-        'exists (select 1 from flywheel_state.changed_visits '
-        ~ 'where visitor = user_id and started_at between range_start and range_end)',
-    ],
+    meta={'replaces': {'changed_visits': ['user_id', 'started_at']}},
 ) }}
 
 with
@@ -11,7 +8,7 @@ with
 activities as (
 
     select * from {{ ref('int_activities__sessionized') }}
-    where {{ is_changed_visit('user_id', 'activity_at') | indent(4) }}
+    where {{ is_replaced({'started_at': 'activity_at'}) }}
 
 ),
 

@@ -1,18 +1,18 @@
-{{ config(materialized='incremental', incremental_predicates=['false']) }}
+{{ config(materialized='incremental', meta={'replaces': {'nothing': []}}) }}
 
 with
 
 searches as (
 
     select * from {{ ref('int_log_searches') }}
-    where {{ is_changed_input() }}
+    where {{ is_changed('changed_inputs', ['search_key']) }}
 
 ),
 
 events as (
 
     select * from {{ ref('int_log_events') }}
-    where {{ is_changed_input() }}
+    where {{ is_changed('changed_inputs', ['search_key']) }}
 
 ),
 

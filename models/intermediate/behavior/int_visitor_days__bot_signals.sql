@@ -1,9 +1,6 @@
 {{ config(
     materialized='incremental',
-    incremental_predicates=[
-        'exists (select 1 from flywheel_state.changed_visits where visitor = user_id and '
-        ~ 'activity_date between cast(range_start as date) and cast(range_end as date))',
-    ],
+    meta={'replaces': {'changed_visitor_days': ['user_id', 'activity_date']}},
 ) }}
 
 -- noqa: disable=LT02,RF02
@@ -14,7 +11,7 @@ activities as (
     select * from {{ ref('int_activities__sessionized') }}
     where
         action <> 'impression'
-        and {{ is_changed_visitor_day('user_id', 'activity_at') | indent(8) }}
+        and {{ is_replaced({'activity_date': 'activity_at'}) }}
 
 ),
 
@@ -22,7 +19,7 @@ searches as (
 
     select * from {{ ref('int_log_searches') }}
     where
-        {{ is_changed_visitor_day('user_id', 'searched_at') | indent(8) }}
+        {{ is_replaced({'activity_date': 'searched_at'}) }}
         {%- if is_incremental() %}
             -- an event may speak of a search of another day
             or search_id in (select search_id from activities)
@@ -33,7 +30,7 @@ searches as (
 events as (
 
     select * from {{ ref('int_log_events') }}
-    where {{ is_changed_visitor_day('user_id', 'event_at') | indent(4) }}
+    where {{ is_replaced({'activity_date': 'event_at'}) }}
 
 ),
 

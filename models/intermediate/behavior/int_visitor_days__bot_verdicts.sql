@@ -1,9 +1,6 @@
 {{ config(
     materialized='incremental',
-    incremental_predicates=[
-        'exists (select 1 from flywheel_state.changed_visits where visitor = user_id and '
-        ~ 'activity_date between cast(range_start as date) and cast(range_end as date))',
-    ],
+    meta={'replaces': {'changed_visitor_days': ['user_id', 'activity_date']}},
 ) }}
 
 with
@@ -11,7 +8,7 @@ with
 signals as (
 
     select * from {{ ref('int_visitor_days__bot_signals') }}
-    where {{ is_changed_visitor_day('user_id', 'activity_date') | indent(4) }}
+    where {{ is_replaced() }}
 
 ),
 

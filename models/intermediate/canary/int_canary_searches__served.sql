@@ -1,9 +1,6 @@
 {{ config(
     materialized='incremental',
-    incremental_predicates=[
-        'user_id in (select visitor from flywheel_state.changed_sessions)',
-        'deployment_id in (select deployment_id from flywheel_state.changed_deployments)',
-    ],
+    meta={'replaces': {'changed_visitors': ['user_id'], 'changed_deployments': ['deployment_id']}},
 ) }}
 
 with deployments as (
@@ -44,7 +41,9 @@ versions as (
         on
             searches.searched_at >= deployments.started_at
             and (searches.searched_at < deployments.ended_at or deployments.ended_at is null)
-    where {{ is_changed_canary_user('deployments.deployment_id', 'searches.user_id') | indent(4) }}
+    where {{ is_replaced({
+        'deployment_id': 'deployments.deployment_id', 'user_id': 'searches.user_id'
+    }) }}
 ),
 
 {#

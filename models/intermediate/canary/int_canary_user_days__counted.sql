@@ -1,9 +1,6 @@
 {{ config(
     materialized='incremental',
-    incremental_predicates=[
-        'user_id in (select visitor from flywheel_state.changed_sessions)',
-        'deployment_id in (select deployment_id from flywheel_state.changed_deployments)',
-    ],
+    meta={'replaces': {'changed_visitors': ['user_id'], 'changed_deployments': ['deployment_id']}},
 ) }}
 
 {#
@@ -18,7 +15,7 @@ with deployments as (
 
 searches as (
     select * from {{ ref('int_canary_searches__served') }}
-    where {{ is_changed_canary_user() | indent(4) }}
+    where {{ is_replaced() }}
 ),
 
 sessions as (

@@ -1,5 +1,5 @@
 {{ config(
-    incremental_predicates=['true'],
+    meta={'replaces': {'everything': []}},
     post_hook='{{ record_changed_conventions(this) }}',
 ) }}
 

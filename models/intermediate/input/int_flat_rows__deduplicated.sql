@@ -3,7 +3,7 @@ with
 flat_rows as (
 
     select * from {{ ref('stg_flat__rows') }}
-    where {{ is_changed_input() }}
+    where {{ is_replaced() }}
 
 ),
 

@@ -3,7 +3,7 @@ with
 flat_rows as (
 
     select * from {{ ref('int_flat_rows__deduplicated') }}
-    where {{ is_changed_input() }}
+    where {{ is_replaced() }}
 
 ),
 

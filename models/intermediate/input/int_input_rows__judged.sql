@@ -6,28 +6,28 @@ with
 documents as (
 
     select * from {{ ref('stg_ubi__documents') }}
-    where {{ is_changed_input() }}
+    where {{ is_replaced() }}
 
 ),
 
 queries as (
 
     select * from {{ ref('stg_ubi__queries') }}
-    where {{ is_changed_input() }}
+    where {{ is_replaced() }}
 
 ),
 
 events as (
 
     select * from {{ ref('int_ubi_events__judged') }}
-    where {{ is_changed_input() }}
+    where {{ is_replaced() }}
 
 ),
 
 flat_rows as (
 
     select * from {{ ref('int_flat_rows__judged') }}
-    where {{ is_changed_input() }}
+    where {{ is_replaced() }}
 
 ),
 

@@ -3,21 +3,21 @@ with
 ubi_events as (
 
     select * from {{ ref('int_ubi_events__judged') }}
-    where rejection_reason is null and {{ is_changed_input() }}
+    where rejection_reason is null and {{ is_replaced() }}
 
 ),
 
 flat_rows as (
 
     select * from {{ ref('int_flat_rows__judged') }}
-    where rejection_reason is null and not is_duplicate and {{ is_changed_input() }}
+    where rejection_reason is null and not is_duplicate and {{ is_replaced() }}
 
 ),
 
 searches as (
 
     select * from {{ ref('int_log_searches') }}
-    where {{ is_changed_input() }}
+    where {{ is_replaced() }}
 
 ),
 

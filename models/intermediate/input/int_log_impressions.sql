@@ -5,21 +5,21 @@ with
 ubi_searches as (
 
     select * from {{ ref('int_ubi_searches__resolved') }}
-    where {{ is_changed_input() }}
+    where {{ is_replaced() }}
 
 ),
 
 hits as (
 
     select * from {{ ref('int_ubi_hits__unnested') }}
-    where {{ is_changed_input() }}
+    where {{ is_replaced() }}
 
 ),
 
 ubi_events as (
 
     select * from {{ ref('int_ubi_events__judged') }}
-    where rejection_reason is null and has_search and {{ is_changed_input() }}
+    where rejection_reason is null and has_search and {{ is_replaced() }}
 
 ),
 
@@ -33,7 +33,7 @@ conventions as (
 flat_rows as (
 
     select * from {{ ref('int_flat_rows__judged') }}
-    where rejection_reason is null and not is_duplicate and {{ is_changed_input() }}
+    where rejection_reason is null and not is_duplicate and {{ is_replaced() }}
 
 ),
 

@@ -5,14 +5,14 @@ with
 ubi_searches as (
 
     select * from {{ ref('int_ubi_searches__resolved') }}
-    where {{ is_changed_input() }}
+    where {{ is_replaced() }}
 
 ),
 
 flat_rows as (
 
     select * from {{ ref('int_flat_rows__judged') }}
-    where rejection_reason is null and not is_duplicate and {{ is_changed_input() }}
+    where rejection_reason is null and not is_duplicate and {{ is_replaced() }}
 
 ),
 

@@ -3,28 +3,28 @@ with
 events as (
 
     select * from {{ ref('stg_ubi__events') }}
-    where rejection_reason is null and {{ is_changed_input() }}
+    where rejection_reason is null and {{ is_replaced() }}
 
 ),
 
 queries as (
 
     select * from {{ ref('stg_ubi__queries') }}
-    where rejection_reason is null and not is_superseded and {{ is_changed_input() }}
+    where rejection_reason is null and not is_superseded and {{ is_replaced() }}
 
 ),
 
 hits as (
 
     select * from {{ ref('int_ubi_hits__unnested') }}
-    where {{ is_changed_input() }}
+    where {{ is_replaced() }}
 
 ),
 
 flat_rows as (
 
     select * from {{ ref('int_flat_rows__deduplicated') }}
-    where rejection_reason is null and {{ is_changed_input() }}
+    where rejection_reason is null and {{ is_replaced() }}
 
 ),
 

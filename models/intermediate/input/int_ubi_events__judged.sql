@@ -3,21 +3,21 @@ with
 events as (
 
     select * from {{ ref('stg_ubi__events') }}
-    where {{ is_changed_input() }}
+    where {{ is_replaced() }}
 
 ),
 
 searches as (
 
     select * from {{ ref('int_ubi_searches__resolved') }}
-    where {{ is_changed_input() }}
+    where {{ is_replaced() }}
 
 ),
 
 hits as (
 
     select * from {{ ref('int_ubi_hits__unnested') }}
-    where {{ is_changed_input() }}
+    where {{ is_replaced() }}
 
 ),
 

@@ -5,7 +5,7 @@ queries as (
     select * from {{ ref('stg_ubi__queries') }}
     where
         rejection_reason is null and not is_superseded and hit_ids is not null
-        and {{ is_changed_input() }}
+        and {{ is_replaced() }}
 
 ),
 

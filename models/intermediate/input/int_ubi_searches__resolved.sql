@@ -3,14 +3,14 @@ with
 queries as (
 
     select * from {{ ref('stg_ubi__queries') }}
-    where rejection_reason is null and not is_superseded and {{ is_changed_input() }}
+    where rejection_reason is null and not is_superseded and {{ is_replaced() }}
 
 ),
 
 events as (
 
     select * from {{ ref('stg_ubi__events') }}
-    where rejection_reason is null and search_id is not null and {{ is_changed_input() }}
+    where rejection_reason is null and search_id is not null and {{ is_replaced() }}
 
 ),
 

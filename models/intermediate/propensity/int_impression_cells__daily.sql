@@ -1,9 +1,6 @@
 {{ config(
     materialized='incremental',
-    incremental_predicates=[
-        'exists (select 1 from flywheel_state.changed_query_days '
-        ~ 'where changed_query = query and changed_date = search_date)',
-    ],
+    meta={'replaces': {'changed_query_days': ['query', 'search_date']}},
 ) }}
 
 {# The part of the propensity cells that does not depend on the window: added up once a day. #}
@@ -17,7 +14,7 @@ with impressions as (
 changed as (
     select *
     from impressions
-    where {{ is_changed_query_day('query', 'search_date') | indent(4) }}
+    where {{ is_replaced() }}
 ),
 
 cells as (

@@ -1,8 +1,6 @@
 {{ config(
     materialized='incremental',
-    incremental_predicates=[
-        'search_id in (select search_id from flywheel_state.changed_searches)',
-    ],
+    meta={'replaces': {'changed_searches': ['search_id']}},
     pre_hook='{{ record_changed_query_days(this, is_before=true) }}',
     post_hook='{{ record_changed_query_days(this) }}',
 ) }}
@@ -12,21 +10,21 @@ with
 impressions as (
 
     select * from {{ ref('int_log_impressions') }}
-    where {{ is_changed_search() }}
+    where {{ is_replaced() }}
 
 ),
 
 searches as (
 
     select * from {{ ref('fct_searches') }}
-    where not is_bot and {{ is_changed_search() }}
+    where not is_bot and {{ is_replaced() }}
 
 ),
 
 clicked_documents as (
 
     select * from {{ ref('int_clicked_documents__summarised') }}
-    where {{ is_changed_search() }}
+    where {{ is_replaced() }}
 
 ),
 
@@ -38,7 +36,7 @@ conversions as (
     from {{ ref('int_log_events') }}
     where
         action = 'conversion' and search_id is not null and doc_id is not null
-        and {{ is_changed_search() }}
+        and {{ is_replaced() }}
 
 ),
 

@@ -1,8 +1,6 @@
 {{ config(
     materialized='incremental',
-    incremental_predicates=[
-        'search_id in (select search_id from flywheel_state.changed_searches)',
-    ],
+    meta={'replaces': {'changed_searches': ['search_id']}},
     pre_hook='{{ record_changed_sessions(this, is_before=true) }}',
     post_hook='{{ record_changed_sessions(this) }}',
 ) }}
@@ -33,14 +31,14 @@ verdicts as (
 impressions as (
 
     select * from {{ ref('int_log_impressions') }}
-    where {{ is_changed_search() }}
+    where {{ is_replaced() }}
 
 ),
 
 clicked_documents as (
 
     select * from {{ ref('int_clicked_documents__summarised') }}
-    where {{ is_changed_search() }}
+    where {{ is_replaced() }}
 
 ),
 
@@ -121,7 +119,7 @@ final as (
     left join verdicts on followed.session_id = verdicts.session_id
     left join shown on searches.search_id = shown.search_id
     left join clicked on searches.search_id = clicked.search_id
-    where {{ is_changed_search('searches.search_id') | indent(4) }}
+    where {{ is_replaced({'search_id': 'searches.search_id'}) }}
 
 )
 

@@ -1,8 +1,6 @@
 {{ config(
     materialized='incremental',
-    incremental_predicates=[
-        'session_id in (select session_id from flywheel_state.changed_sessions)',
-    ],
+    meta={'replaces': {'changed_sessions': ['session_id']}},
 ) }}
 
 with
@@ -10,14 +8,14 @@ with
 activities as (
 
     select * from {{ ref('int_activities__sessionized') }}
-    where {{ is_changed_session() }}
+    where {{ is_replaced() }}
 
 ),
 
 searches as (
 
     select * from {{ ref('fct_searches') }}
-    where {{ is_changed_session() }}
+    where {{ is_replaced() }}
 
 ),
 

@@ -1,8 +1,6 @@
 {{ config(
     materialized='incremental',
-    incremental_predicates=[
-        'source_file in (select source_file from flywheel_state.pending_files)',
-    ],
+    meta={'replaces': {'pending_files': ['source_file']}, 'dated_by': 'logged_at'},
     pre_hook='{{ record_changed_inputs(this, is_before=true) }}',
     post_hook=['{{ record_changed_inputs(this) }}', '{{ record_loaded_files(\'ubi\') }}'],
 ) }}

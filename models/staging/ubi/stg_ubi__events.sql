@@ -1,8 +1,6 @@
 {{ config(
     materialized='incremental',
-    incremental_predicates=[
-        'search_key in (select search_key from flywheel_state.changed_inputs)',
-    ],
+    meta={'replaces': {'changed_inputs': ['search_key']}},
 ) }}
 
 with
@@ -10,7 +8,7 @@ with
 documents as (
 
     select * from {{ ref('stg_ubi__documents') }}
-    where document_kind = 'event' and read_error is null and {{ is_changed_input() }}
+    where document_kind = 'event' and read_error is null and {{ is_replaced() }}
 
 ),
 

@@ -60,6 +60,9 @@ class Model:
         reads: unique ids of the nodes it reads.
         further_columns: prefix of columns that come with the user's data and are not listed.
         has_column_comments: whether the columns' descriptions are written into the warehouse.
+        strategy: how an incremental model takes in what is new.
+        replaces: the scopes that a build replaces in it, each with its columns.
+        has_predicates: whether it sets dbt's incremental_predicates.
     """
 
     unique_id: str
@@ -80,6 +83,9 @@ class Model:
     reads: tuple[str, ...]
     further_columns: str | None
     has_column_comments: bool
+    strategy: str | None
+    replaces: Mapping[str, Any]
+    has_predicates: bool
 
     @property
     def layer(self) -> str:
@@ -265,6 +271,9 @@ def _model(node: Mapping[str, Any], tests: tuple[DataTest, ...]) -> Model:
         reads=tuple(node["depends_on"]["nodes"]),
         further_columns=(config.get("meta") or {}).get("further_columns"),
         has_column_comments=bool((config.get("persist_docs") or {}).get("columns")),
+        strategy=config.get("incremental_strategy"),
+        replaces=(config.get("meta") or {}).get("replaces") or {},
+        has_predicates=bool(config.get("incremental_predicates") or config.get("predicates")),
     )
 
 

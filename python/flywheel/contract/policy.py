@@ -124,6 +124,17 @@ def contracts_survive_new_columns(project: Project) -> Iterator[str]:
             )
 
 
+def says_what_a_build_replaces(project: Project) -> Iterator[str]:
+    """An incremental model says what is replaced in it in our words, never in dbt's predicates."""
+    for model in project.models.values():
+        if model.has_predicates:
+            yield f"{model.name}: incremental_predicates; say `replaces` in its meta instead."
+        if model.materialized != "incremental" or model.strategy != "replace_scope":
+            continue
+        if not model.replaces:
+            yield f"{model.name}: incremental, and its meta does not say what it `replaces`."
+
+
 def has_an_owner(project: Project) -> Iterator[str]:
     """Every model belongs to a group, every group has an owner one can write to."""
     for name, owner in project.groups.items():
@@ -261,6 +272,7 @@ RULES: tuple[Rule, ...] = (
     counts_nulls_in_one_scan,
     marts_are_public_under_contract,
     contracts_survive_new_columns,
+    says_what_a_build_replaces,
     has_an_owner,
     exposures_rest_on_contracts,
     names_show_the_layer,

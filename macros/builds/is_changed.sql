@@ -1,0 +1,11 @@
+{# True for rows of one scope, in a build that replaces; a build from nothing reads all rows. #}
+{% macro is_changed(scope, columns) -%}
+    {%- if is_incremental() -%}
+        {%- set known = scopes()[scope] -%}
+        {{ known.condition.format(
+            *columns, table=source('flywheel_state', known.table) if known.table else ''
+        ) }}
+    {%- else -%}
+        true
+    {%- endif -%}
+{%- endmacro %}
