@@ -3,7 +3,7 @@
     {%- if is_incremental() -%}
         {%- set known = scopes()[scope] -%}
         {{ known.condition.format(
-            *columns, table=source('flywheel_state', known.table) if known.table else ''
+            *columns, table=source('flywheel_state', known.table) if known.get('table') else ''
         ) }}
     {%- else -%}
         true
