@@ -4,7 +4,7 @@
     removes: said once, the two cannot differ.
 #}
 {% macro is_replaced(renamed={}) -%}
-    {%- if is_incremental() -%}
+    {%- if is_incremental() and execute -%}
         {%- set conditions = [] -%}
         {%- for scope, columns in replaced_scopes().items() -%}
             {%- set names = [] -%}
