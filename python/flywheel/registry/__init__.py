@@ -12,6 +12,7 @@ Each module has one job: `states` (and the moves between them), `records` (what 
 call: `models`, `canary`, `verdicts`, `snapshots`, `questions`, `leftovers`.
 """
 
+from flywheel.deployment import LOGGED_ORDER, Deployment, ModelFile
 from flywheel.registry.canary import ramp, start_canary
 from flywheel.registry.files import PENDING, verify_files
 from flywheel.registry.leftovers import RepairReport, repair
@@ -53,12 +54,15 @@ __all__ = [
     "CHALLENGER",
     "CHAMPION",
     "LATEST",
+    "LOGGED_ORDER",
     "PENDING",
     "RAMPED",
     "RETIRED",
     "ROLLED_BACK",
     "UNREGISTERED",
+    "Deployment",
     "Event",
+    "ModelFile",
     "ModelVersion",
     "Registrable",
     "RegistryState",
