@@ -148,6 +148,7 @@ def test_the_scripts_fixed_point_is_the_projects(
     assert mine == pytest.approx(theirs, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_the_scripts_pairs_teach_what_was_clicked(core: duckdb.DuckDBPyConnection) -> None:
     (pair,) = core.execute(
         """
