@@ -138,6 +138,7 @@ def test_a_file_that_changed_says_what_it_says_now(built: tuple[Flywheel, Path])
     assert flywheel.rows("select distinct user_id from fct_sessions") == [("u1",)]
 
 
+@pytest.mark.slow
 def test_a_file_that_is_gone_has_been_loaded(built: tuple[Flywheel, Path]) -> None:
     flywheel, log = built
     (log / "1.ndjson").unlink()
@@ -147,6 +148,7 @@ def test_a_file_that_is_gone_has_been_loaded(built: tuple[Flywheel, Path]) -> No
     assert searches(flywheel) == ["s3"]
 
 
+@pytest.mark.slow
 def test_another_log_takes_the_place_of_the_first(
     built: tuple[Flywheel, Path], tmp_path: Path
 ) -> None:

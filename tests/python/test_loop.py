@@ -1,4 +1,4 @@
-"""One turn of the loop in a world whose truth is known, beside one that learns from raw clicks."""
+"""One turn of the loop in a world whose truth is known; the long way, beside one on raw clicks."""
 
 import math
 import shutil
@@ -19,20 +19,17 @@ from simulated import settings_of
 
 
 @dataclass(frozen=True)
-class Loops:
-    """Both loops after one turn on the same log."""
+class Loop:
+    """A loop after one turn."""
 
     world: World
     flywheel: Flywheel
     turn: loop.Turn
-    raw_clicks: Flywheel
-    raw_turn: loop.Turn
     truth: Path
 
 
-@pytest.fixture(scope="module")
-def loops(tmp_path_factory: pytest.TempPathFactory) -> Loops:
-    folder = tmp_path_factory.mktemp("loops")
+def turned(home: Path, folder: Path, **changes: str) -> Loop:
+    """A home of its own after one turn; the log is the same each time."""
     world = World(seed=11, n_queries=80, docs_per_query=15, n_users=900, n_features=8)
     log = simulate(
         world,
@@ -45,21 +42,22 @@ def loops(tmp_path_factory: pytest.TempPathFactory) -> Loops:
     )
     features = world.write_features(folder / "features.parquet")
     given = variables.for_log(str(log.folder), "ubi", str(features))
+    outcome = loop.turn(
+        settings_of(home), {**given, **changes}, Terminal(quiet=True), tests=False, gates=False
+    )
+    return Loop(world, Flywheel(home), outcome, log.truth)
 
-    def turn(name: str, **changes: str) -> tuple[Flywheel, loop.Turn]:
-        home = folder / name
-        outcome = loop.turn(
-            settings_of(home),
-            {**given, **changes},
-            Terminal(quiet=True),
-            tests=False,
-            gates=False,
-        )
-        return Flywheel(home), outcome
 
-    flywheel, outcome = turn("flywheel")
-    raw, raw_outcome = turn("raw_clicks", **RAW_CLICKS)
-    return Loops(world, flywheel, outcome, raw, raw_outcome, log.truth)
+@pytest.fixture(scope="module")
+def debiased(tmp_path_factory: pytest.TempPathFactory) -> Loop:
+    folder = tmp_path_factory.mktemp("debiased")
+    return turned(folder / "home", folder)
+
+
+@pytest.fixture(scope="module")
+def raw_clicks(tmp_path_factory: pytest.TempPathFactory) -> Loop:
+    folder = tmp_path_factory.mktemp("raw_clicks")
+    return turned(folder / "home", folder, **RAW_CLICKS)
 
 
 def true_ndcg(world: World, flywheel: Flywheel) -> float:
@@ -68,61 +66,72 @@ def true_ndcg(world: World, flywheel: Flywheel) -> float:
     return world.true_ndcg(page_orders(world, deployment)["canary"])
 
 
-def test_debiasing_beats_raw_clicks_and_both_beat_production(loops: Loops) -> None:
+def test_debiasing_beats_production(debiased: Loop) -> None:
+    """By more than a tenth of the true nDCG; seed to seed it is more."""
+    assert debiased.turn.status == "deployed"
+    production = debiased.world.true_ndcg(debiased.world.production_order)
+    assert production + 0.11 < true_ndcg(debiased.world, debiased.flywheel)
+
+
+@pytest.mark.slow
+def test_debiasing_beats_raw_clicks_and_both_beat_production(
+    debiased: Loop, raw_clicks: Loop
+) -> None:
     """By a hundredth and a tenth of the true nDCG at least; seed to seed it is more."""
-    assert loops.turn.status == loops.raw_turn.status == "deployed"
-    production = loops.world.true_ndcg(loops.world.production_order)
-    raw = true_ndcg(loops.world, loops.raw_clicks)
-    debiased = true_ndcg(loops.world, loops.flywheel)
+    assert debiased.turn.status == raw_clicks.turn.status == "deployed"
+    production = debiased.world.true_ndcg(debiased.world.production_order)
+    raw = true_ndcg(raw_clicks.world, raw_clicks.flywheel)
     assert production + 0.1 < raw
-    assert raw + 0.01 < debiased
+    assert raw + 0.01 < true_ndcg(debiased.world, debiased.flywheel)
 
 
-def test_the_turn_says_what_the_tables_say(loops: Loops) -> None:
-    (row,) = loops.flywheel.records("select * from fct_flywheel_iterations")
+def test_the_turn_says_what_the_tables_say(debiased: Loop) -> None:
+    (row,) = debiased.flywheel.records("select * from fct_flywheel_iterations")
     # The judged model is in the row, its refit with the users.
-    (refit,) = loops.flywheel.records("select * from dim_model_versions where refit_of is not null")
-    assert refit["model_version"] == loops.turn.challenger_version
+    (refit,) = debiased.flywheel.records(
+        "select * from dim_model_versions where refit_of is not null"
+    )
+    assert refit["model_version"] == debiased.turn.challenger_version
     assert refit["refit_of"] == row["challenger_version"]
     assert refit["state"] == "canary"
-    (judged,) = loops.flywheel.records(
+    (judged,) = debiased.flywheel.records(
         f"select * from dim_model_versions where model_version = '{row['challenger_version']}'"
     )
     assert judged["state"] == "retired"
     assert judged["window_end"] < refit["window_end"]
-    assert row["decision"] == loops.turn.status
-    assert row["reason"] == loops.turn.reason
-    assert row["offline_delta"] == loops.turn.offline["relative_delta"]
-    settings = settings_of(loops.flywheel.home)
+    assert row["decision"] == debiased.turn.status
+    assert row["reason"] == debiased.turn.reason
+    assert row["offline_delta"] == debiased.turn.offline["relative_delta"]
+    settings = settings_of(debiased.flywheel.home)
     running = registry.current_deployment(settings)
-    assert running.challenger_version == loops.turn.challenger_version
+    assert running.challenger_version == debiased.turn.challenger_version
     assert row["deployment_id"] == running.deployment_id
 
 
-def test_the_verdict_holds_the_truth(loops: Loops) -> None:
+def test_the_verdict_holds_the_truth(debiased: Loop) -> None:
     """Clicks that the pages of either model would earn, which only the simulator knows."""
-    deployment = load_deployment(loops.flywheel.home / "deployment.json")
+    deployment = load_deployment(debiased.flywheel.home / "deployment.json")
     earned = {
-        name: loops.world.expected_clicks(order)
-        for name, order in page_orders(loops.world, deployment).items()
+        name: debiased.world.expected_clicks(order)
+        for name, order in page_orders(debiased.world, deployment).items()
     }
     truth = earned["canary"] / earned["champion"] - 1
-    offline = loops.turn.offline
+    offline = debiased.turn.offline
     assert offline["relative_delta_ci_low"] <= truth <= offline["relative_delta_ci_high"]
     assert truth > 0.1
     assert offline["verdict"] in ("better", "unsupported")
-    ((predicted, verdict),) = loops.flywheel.rows(
+    ((predicted, verdict),) = debiased.flywheel.rows(
         "select predicted_delta, offline_verdict from fct_offline_online_ledger"
     )
     assert (predicted, verdict) == (offline["relative_delta"], offline["verdict"])
 
 
-def test_propensities_hold_the_truth(loops: Loops) -> None:
+def test_propensities_hold_the_truth(debiased: Loop) -> None:
     """Misses among the nine free ranks stay below what 95 % intervals allow once in a thousand."""
-    rows = loops.flywheel.records(
+    rows = debiased.flywheel.records(
         "select * from fct_position_propensities where is_active and rank <= 10 order by rank"
     )
-    truth = loops.world.true_propensities(10)
+    truth = debiased.world.true_propensities(10)
     assert [row["rank"] for row in rows] == list(range(1, 11))
     assert rows[0]["propensity"] == 1.0
     misses = 0
@@ -134,13 +143,13 @@ def test_propensities_hold_the_truth(loops: Loops) -> None:
     assert misses <= binom.ppf(0.999, 9, 0.05)
 
 
-def test_robots_are_told_from_people(loops: Loops) -> None:
+def test_robots_are_told_from_people(debiased: Loop) -> None:
     with duckdb.connect() as connection:
-        connection.execute(f"attach '{loops.flywheel.database}' as warehouse (read_only)")
+        connection.execute(f"attach '{debiased.flywheel.database}' as warehouse (read_only)")
         rows = connection.execute(
             "select truth.kind, count(*), count(*) filter (where searches.is_bot) "
             "from warehouse.fct_searches as searches "
-            f"inner join '{loops.truth}' as truth on searches.user_id = truth.client_id "
+            f"inner join '{debiased.truth}' as truth on searches.user_id = truth.client_id "
             "group by truth.kind"
         ).fetchall()
         (n_searches,) = connection.execute("select count(*) from warehouse.fct_searches").fetchone()

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,9 +11,12 @@ from pathlib import Path
 import duckdb
 import pytest
 import yaml
+from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from flywheel.errors import FlywheelError
 from flywheel.report import charts, sections, words, write_curve_picture, write_report
+from flywheel.report.charts import WIDE, Layout
 from flywheel.report.queries import NEEDED
 from flywheel.settings import Settings
 
@@ -351,6 +355,19 @@ def page(full: Settings) -> str:
     return write_report(full, truth=TRUTH).read_text("utf-8")
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages of words alone: to draw the figures takes nine tenths of a page's time."""
+
+    def figured(
+        name: str, description: str, draw: Callable[[Layout], Figure | None]
+    ) -> Markup | None:
+        figure = draw(WIDE)
+        return None if figure is None else Markup("drawn")
+
+    monkeypatch.setattr(sections, "responsive_svg", figured)
+
+
 class Outline(HTMLParser):
     """Checks nesting; collects tables, element attributes, texts and picture texts."""
 
@@ -533,6 +550,7 @@ def test_offline_table_is_the_newest_evaluation(page: str) -> None:
     assert "being on another scale: mean clicked rank" in page
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     ("low", "high", "said"),
     [
@@ -561,6 +579,7 @@ def test_a_gate_that_stays_shut_says_why(
     assert said in write_report(settings).read_text("utf-8")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_an_evaluation_of_nothing_is_said(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     create_tables(settings)
@@ -749,6 +768,7 @@ def test_contexts_get_a_panel_and_a_table_each(tmp_path: Path) -> None:
         assert len([text for text in Outline(page).drawn if text.strip() == context]) == 4
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_many_files_and_ranks_are_shortened(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     create_tables(settings)
@@ -773,6 +793,7 @@ def test_many_files_and_ranks_are_shortened(tmp_path: Path) -> None:
     assert "50 deeper ranks" in page and "The picture ends at rank 50" in page
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_an_assumed_curve_is_called_one(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     create_tables(settings)
@@ -796,6 +817,7 @@ def test_weights_are_those_of_the_clicks(page: str) -> None:
     assert f"{said}, from 1.00 to 3.90, clipped at 3.9" in page
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_reconciliation_that_fails_is_said(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     create_tables(settings)
