@@ -2,6 +2,7 @@
 
 import dataclasses
 import fcntl
+import gc
 import json
 import os
 import shutil
@@ -34,6 +35,11 @@ LONGEST = (
     *("test_equivalence", "test_chaos", "test_parsed", "test_mutation"),
 )
 """Files that take longest, which begin first: two processes then end at about the same time."""
+
+
+def pytest_configure() -> None:
+    """Look for garbage seldom: a parsed project is half a million objects that all stay."""
+    gc.set_threshold(100_000, 20, 50)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

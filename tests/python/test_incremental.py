@@ -163,6 +163,7 @@ def test_another_log_takes_the_place_of_the_first(
     assert searches(flywheel) == ["s7"]
 
 
+@pytest.mark.slow
 def test_a_changed_rule_is_applied_to_all_of_history(built: tuple[Flywheel, Path]) -> None:
     flywheel, log = built
     count = "select count(*) from fct_sessions"

@@ -480,6 +480,7 @@ LONGER = (
         "register",
         "start_canary",
         "rollback canary",
+        "rollback champion",
         "end_canary",
         "ramp",
         "deploy refit",

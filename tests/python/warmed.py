@@ -56,6 +56,7 @@ def load() -> None:
     # Nothing of this is garbage: collections in the forks need not look at it, nor copy its pages.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
 
 
 def serve(folder: Path, owner: int) -> None:
