@@ -30,6 +30,7 @@
                 fingerprint varchar',
             'builds': 'build_number bigint, started_at timestamp, log_id varchar, rules varchar',
             'model_builds': 'model_name varchar, build_number bigint, n_rows_written bigint',
+            'model_codes': 'model_name varchar, code varchar, build_number bigint',
             'loaded_files': 'source varchar, source_file varchar, n_bytes bigint,
                 modified_at timestamp, arrived_at timestamp, log_id varchar, build_number bigint',
             'pending_files': 'source varchar, source_file varchar, n_bytes bigint,

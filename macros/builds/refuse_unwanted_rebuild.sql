@@ -2,7 +2,7 @@
     Outside the dev targets a rebuild of everything is asked for, never stumbled into: it rewrites
     published history, and rows whose files are gone cannot be read again.
 #}
-{% macro refuse_unwanted_rebuild(log_id, rules) %}
+{% macro refuse_unwanted_rebuild(log_id, rules, outdated) %}
     {% if target.name not in var('dev_targets') and not var('allow_full_refresh') %}
         {% set leave = ' (target ' ~ target.name ~ "). If that is meant, say so: "
             ~ "--vars '{allow_full_refresh: true}'." %}
@@ -32,6 +32,13 @@
             {{ exceptions.raise_compiler_error(
                 'Since the last build these rules have changed, and all of history would be '
                 ~ 'derived anew: ' ~ changed | join(', ') ~ leave
+            ) }}
+        {% endif %}
+        {% if outdated %}
+            {{ exceptions.raise_compiler_error(
+                'Since the last build the SQL of these models, or of what they read, has changed, '
+                ~ 'and they would be built from nothing: '
+                ~ outdated | map(attribute='name') | join(', ') ~ leave
             ) }}
         {% endif %}
     {% endif %}

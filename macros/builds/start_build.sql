@@ -24,11 +24,13 @@
         {% endfor %}
         {% set log_id = local_md5(tojson(values, sort_keys=true)) %}
         {% set rules = rules_as_json() %}
-        {% do refuse_unwanted_rebuild(log_id, rules) %}
+        {% set outdated = find_outdated_models(incremental) %}
+        {% do refuse_unwanted_rebuild(log_id, rules, outdated) %}
         {% set number = run_query(
             'select coalesce(max(build_number), 0) + 1 from flywheel_state.builds'
         ).columns[0].values() | first %}
         {% do record_changed_rules(incremental, rules, number) %}
+        {% do record_outdated_models(outdated) %}
         {% do record_backfill(incremental, number) %}
         {% do record_changed_deployments(number) %}
         {% do run_query(

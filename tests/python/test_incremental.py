@@ -38,10 +38,17 @@ def write(
     os.utime(path, (moment, moment))
 
 
-def run(flywheel: Flywheel, log: Path, *, full_refresh: bool = False, **variables: Any) -> None:
+def run(
+    flywheel: Flywheel,
+    log: Path,
+    *,
+    full_refresh: bool = False,
+    project: Path = PROJECT,
+    **variables: Any,
+) -> None:
     """One `dbt run` of the behaviour tables, in this process: most of a run is dbt's start."""
     run_dbt(
-        Settings(PROJECT, flywheel.home, flywheel.database),
+        Settings(project, flywheel.home, flywheel.database),
         "run",
         variables={
             "log_format": "flat",
@@ -172,6 +179,40 @@ def test_a_changed_rule_is_applied_to_all_of_history(built: tuple[Flywheel, Path
     assert flywheel.rows(count) == [(2,)]
     run(flywheel, log)
     assert flywheel.rows(count) == [(3,)]
+
+
+@pytest.mark.slow
+def test_a_changed_model_is_built_anew_with_what_reads_it(
+    built: tuple[Flywheel, Path], tmp_path: Path
+) -> None:
+    """Another text of one model: it and its readers come from nothing, what it reads stays."""
+    flywheel, log = built
+    project = tmp_path / "project"
+    for name in ("models", "macros", "seeds", "analyses", "tests/generic"):
+        shutil.copytree(PROJECT / name, project / name)
+    for name in ("dbt_project.yml", "profiles.yml"):
+        shutil.copy(PROJECT / name, project / name)
+    run(flywheel, log, project=project)
+    assert written(flywheel)["fct_searches"] == 0  # the same text in another place
+    model = project / "models" / "intermediate" / "input" / "int_log_impressions.sql"
+    text = model.read_text()
+    model.write_text(text.replace("select * from final", "select * from final where rank = 1"))
+    with pytest.raises(FlywheelError, match=r"SQL of these models.* int_log_impressions, "):
+        run(flywheel, log, project=project, dev_targets=["elsewhere"])
+    run(flywheel, log, project=project)
+    rows = written(flywheel)
+    assert (rows["stg_flat__rows"], rows["int_log_searches"]) == (0, 0)
+    assert (rows["int_log_impressions"], rows["fct_searches"], rows["fct_sessions"]) == (3, 3, 3)
+    stands = {
+        table: flywheel.rows(f"from {table} select * order by all")
+        for table in ("fct_searches", "fct_sessions", "fct_impressions")
+    }
+    assert len(stands["fct_impressions"]) == 3
+    run(flywheel, log, project=project)
+    assert written(flywheel)["fct_searches"] == 0
+    run(flywheel, log, project=project, full_refresh=True)
+    for table, kept in stands.items():
+        assert flywheel.rows(f"from {table} select * order by all") == kept, table
 
 
 @pytest.mark.slow
