@@ -209,6 +209,7 @@ def test_a_person_leaves_as_if_never_logged(
     ) == [(len(OTHERS), len(OTHERS))]
 
 
+@pytest.mark.slow
 def test_files_of_the_home_folder_lose_only_their_lines(
     make_seeded: Callable[[str], Flywheel],
 ) -> None:

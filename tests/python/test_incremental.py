@@ -308,6 +308,7 @@ def test_late_rows_are_counted_from_how_far_the_log_had_come(
     assert revised == [("2026-02-27", 1, 0, 0.0), ("2026-03-01", 2, 1, 86400.0)]
 
 
+@pytest.mark.slow
 def test_published_tables_are_rebuilt_only_with_leave(built: tuple[Flywheel, Path]) -> None:
     flywheel, log = built
     published: dict[str, Any] = {"dev_targets": ["elsewhere"]}
