@@ -4,12 +4,10 @@
     {% if var('log_format') not in ('ubi', 'flat') %}
         {% do problems.append("log_format is '" ~ var('log_format') ~ "'; it must be ubi or flat.") %}
     {% endif %}
-    {% set estimators = (
-        'auto', 'power_law', 'randomised', 'ipf', 'fitted_power_law', 'none'
-    ) %}
-    {% if var('propensity_estimator') not in estimators %}
+    {% set choices = ['auto'] + estimators() | map(attribute='name') | list %}
+    {% if var('propensity_estimator') not in choices %}
         {% do problems.append("propensity_estimator is '" ~ var('propensity_estimator')
-            ~ "'; it must be one of " ~ estimators | join(', ') ~ '.') %}
+            ~ "'; it must be one of " ~ choices | join(', ') ~ '.') %}
     {% endif %}
     {% set metrics = offline_metrics() | map(attribute='metric') | list %}
     {% if var('gate_metric') not in metrics %}

@@ -1,6 +1,6 @@
 {#
     Fisher information about the decay in where clicks fell among the ranks of their document, at
-    a given alpha; fitted_power_law_propensities derives it. Its inverse root is the standard
+    a given alpha; estimators__fitted_power_law derives it. Its inverse root is the standard
     error to be expected before anything is fitted.
 #}
 {% macro alpha_information(cells, document_keys, alpha) %}

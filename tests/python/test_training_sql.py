@@ -749,7 +749,7 @@ def weak_labels(
         select timestamp '2026-01-01' as window_start, timestamp '2026-02-01' as window_end
         """
     )
-    SqlProject().build(connection, "fct_weak_labels")
+    SqlProject().build(connection, "int_documents__voted", "fct_weak_labels")
     found = {
         (int(q), int(d)): (label, ips_ctr, np.zeros(depth))
         for q, d, label, ips_ctr in connection.execute(

@@ -1,15 +1,15 @@
 {#
-    What is known, rank by rank. A rank that randomised traffic or the fixed point identifies has
-    their estimate; where both do, each counts by the inverse of its variance. They share clicks,
-    so the error of the two together is jackknifed, not added up.
+    What is known, rank by rank. A rank that a measuring estimator identifies (randomised traffic,
+    the fixed point) has its estimate; where several do, each counts by the inverse of its variance.
+    They share clicks, so the error of all together is jackknifed, not added up.
 
-    A rank that neither identifies follows a shape: of the one context, or of all contexts
+    A rank that none identifies follows a shape: of the one context, or of all contexts
     together ('*'), the power law with the alpha of int_propensity_alphas; of one context among
     several, the curve of all together, tilted by how far its own alpha lies from theirs. The
     shape is lifted to meet the measured ranks: between two of them its distance (in logarithms)
     is a straight line in log rank, behind the last it stays.
 #}
-{% set measuring = ('randomised', 'ipf') %}
+{% set measuring = measuring_estimators() %}
 
 with curves as (
     select * from {{ ref('int_propensity_curves') }}
@@ -45,7 +45,7 @@ weights as (
         n_clicks,
         1 / power(greatest(std_error_log, 0.000001), 2) as precision_weight
     from curves
-    where is_identified and estimator in {{ measuring }}
+    where is_identified and estimator in ('{{ measuring | join("', '") }}')
 ),
 
 shares as (
@@ -59,7 +59,13 @@ sources as (
     select
         context,
         rank,
-        case when count(*) > 1 then 'randomised+ipf' else min(estimator) end as source,
+        string_agg(
+            estimator, '+' order by case estimator
+                {% for name in measuring %}
+                when '{{ name }}' then {{ loop.index }}
+                {% endfor %}
+            end
+        ) as source,
         max(n_impressions) as n_impressions,
         max(n_clicks) as n_clicks
     from shares
@@ -71,7 +77,7 @@ replicate_numbers as (
         context,
         replicate
     from replicates
-    where estimator in {{ measuring }}
+    where estimator in ('{{ measuring | join("', '") }}')
 ),
 
 -- without a group of users that it never saw, an estimator says what it says of all

@@ -4,15 +4,24 @@
     fitted or assumed.
 #}
 {% set requested = var('propensity_estimator') %}
-{# In the order of a sentence: measured, fitted, taken over, assumed. #}
-{% set sources = {
-    'randomised': 'randomised',
-    'randomised+ipf': 'randomised and ipf',
-    'ipf': 'ipf',
+{# In the order of a sentence: measured, by one or by several together; fitted, taken over, assumed. #}
+{% set measured = namespace(sources=[]) %}
+{% for name in measuring_estimators() | reverse %}
+    {% set together = [name] %}
+    {% for source in measured.sources %}
+        {% do together.append(name ~ '+' ~ source) %}
+    {% endfor %}
+    {% set measured.sources = together + measured.sources %}
+{% endfor %}
+{% set sources = {} %}
+{% for source in measured.sources %}
+    {% do sources.update({source: source | replace('+', ' and ')}) %}
+{% endfor %}
+{% do sources.update({
     'fitted_power_law': '1 / rank ^ alpha',
     'all_contexts': 'the curve of all contexts together',
     'power_law': '1 / rank ^ alpha',
-} %}
+}) %}
 
 with auto_curves as (
     select * from {{ ref('int_propensity_auto') }}

@@ -1,16 +1,9 @@
 {#
-    One line per estimator: name, query over the CTEs below (every rank; every cell; the cells of
-    documents that tie ranks together, and those documents without each group), clicks a rank needs
-    before its estimate counts as identified (none: an assumption, never identified), whether ranks
-    must be tied together by shared documents. A new estimator is one macro and one line here.
+    Every estimator (the macro `estimators` lists them) reads of the CTEs below what it needs: every
+    rank; every cell; the cells of documents that tie ranks together; those documents without each
+    group.
 #}
-{% set estimators = [
-    ('none', unit_propensities('ranks'), none, false),
-    ('power_law', power_law_propensities('ranks', var('propensity_alpha')), none, false),
-    ('randomised', randomised_propensities('cells'), var('min_randomised_clicks'), false),
-    ('ipf', ipf_propensities('ties', 'versions', var('ipf_steps')), var('min_ipf_clicks'), true),
-    ('fitted_power_law', fitted_power_law_propensities('ties', 'versions'), 0, false),
-] %}
+{% set listed = estimators('ranks', 'cells', 'ties', 'versions') %}
 
 with position_cells as (
     select * from {{ ref('int_position_cells') }}
@@ -57,17 +50,17 @@ ranks as (
     group by ranks_of_contexts.rank
 ),
 
-{% for name, query, min_clicks, needs_ties in estimators %}
-{{ name }}_estimates as (
-    {{ query | indent(4) }}
+{% for estimator in listed %}
+{{ estimator.name }}_estimates as (
+    {{ estimator.query | indent(4) }}
 ),
 
 {% endfor %}
 -- every estimator has every rank, also the ranks it cannot see
 all_estimates as (
-    {% for name, query, min_clicks, needs_ties in estimators %}
+    {% for estimator in listed %}
     select
-        '{{ name }}' as estimator,
+        '{{ estimator.name }}' as estimator,
         ranks.context,
         coalesce(estimates.replicate, 0) as replicate,
         ranks.rank,
@@ -75,10 +68,10 @@ all_estimates as (
         coalesce(estimates.n_impressions, 0) as n_impressions,
         coalesce(estimates.n_clicks, 0) as n_clicks,
         estimates.last_step_change,
-        cast({{ min_clicks if min_clicks is not none else 'null' }} as bigint) as min_clicks,
-        {{ needs_ties | lower }} as needs_ties
+        cast({{ estimator.get('min_clicks', 'null') }} as bigint) as min_clicks,
+        {{ estimator.get('needs_ties', false) | lower }} as needs_ties
     from ranks
-    left join {{ name }}_estimates as estimates
+    left join {{ estimator.name }}_estimates as estimates
         on
             ranks.context = estimates.context
             and ranks.rank = estimates.rank

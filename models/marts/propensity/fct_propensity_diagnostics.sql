@@ -79,8 +79,9 @@ alphas as (
     select
         clicks.*,
         case clicks.estimator
-            when 'none' then cast(0 as double)
-            when 'power_law' then cast({{ var('propensity_alpha') }} as double)
+            {% for estimator in estimators() if 'alpha' in estimator %}
+            when '{{ estimator.name }}' then cast({{ estimator.alpha }} as double)
+            {% endfor %}
             when 'auto' then shared_alphas.alpha
             else fits.alpha
         end as alpha,

@@ -8,6 +8,10 @@ windows as (
     select * from {{ ref('int_windows') }}
 ),
 
+voted as (
+    select * from {{ ref('int_documents__voted') }}
+),
+
 ranks as (
     select
         rank,
@@ -53,11 +57,7 @@ documents as (
         {{ exact_sum('click_weights.propensity') }} as exposure,
         -- by impressions: by propensities, a document shown deeper would lean on its better ranks
         round({{ exact_sum('priors.click_rate') }} / count(*), 12) as prior_rate,
-        {{ exact_sum('click_weights.propensity * priors.click_rate') }} as expected_clicks,
-        sum(case when click_weights.is_sat_click then 1 else 0 end) as n_sat_clicks,
-        sum(case when click_weights.is_last_click then 1 else 0 end) as n_last_clicks,
-        sum(case when click_weights.is_pogo then 1 else 0 end) as n_pogo_clicks,
-        sum(case when click_weights.is_converted then 1 else 0 end) as n_conversions
+        {{ exact_sum('click_weights.propensity * priors.click_rate') }} as expected_clicks
     from click_weights
     inner join priors
         on click_weights.rank = priors.rank
@@ -97,6 +97,23 @@ weighed as (
             )
         end as evidence
     from documents
+),
+
+-- names of labelling functions need no escaping
+ballots as (
+    select
+        query,
+        doc_id,
+        window_start,
+        window_end,
+        '{'
+        || string_agg(
+            '"' || labelling_function || '": ' || cast(n_found as string),
+            ', ' order by function_number
+        )
+        || '}' as votes
+    from voted
+    group by query, doc_id, window_start, window_end
 )
 
 select
@@ -111,14 +128,7 @@ select
         prior
     ) }} as double) as label,
     cast(weighed.exposure as double) as weight,
-    cast(
-        '{"clicks": ' || cast(weighed.n_clicks as string)
-        || ', "sat_clicks": ' || cast(weighed.n_sat_clicks as string)
-        || ', "last_clicks": ' || cast(weighed.n_last_clicks as string)
-        || ', "pogo_clicks": ' || cast(weighed.n_pogo_clicks as string)
-        || ', "conversions": ' || cast(weighed.n_conversions as string) || '}'
-        as string
-    ) as votes,
+    cast(ballots.votes as string) as votes,
     cast(cast(weighed.n_clicks as double) / weighed.n_impressions as double) as naive_ctr,
     cast(weighed.n_clicks / weighed.exposure as double) as ips_ctr,
     cast(weighed.n_impressions as bigint) as n_impressions,
@@ -127,3 +137,9 @@ from weighed
 inner join queries
     on weighed.query = queries.query
 cross join windows
+left join ballots
+    on
+        weighed.query = ballots.query
+        and weighed.doc_id = ballots.doc_id
+        and windows.window_start = ballots.window_start
+        and windows.window_end = ballots.window_end

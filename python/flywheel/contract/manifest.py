@@ -3,6 +3,7 @@
 `read_project` takes any manifest.json (schema v12), so that rules can be tested on small ones.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,6 +155,13 @@ class Macro:
     description: str
     sql: str
     arguments: tuple[tuple[str, str, str], ...]
+
+    @property
+    def signature(self) -> list[str]:
+        """Names of the arguments that it takes, in order."""
+        found = re.search(rf"macro\s+{self.name}\s*\(([^)]*)\)", self.sql)
+        given = found[1].split(",") if found else []
+        return [argument.split("=")[0].strip() for argument in given if argument.strip()]
 
 
 @dataclass(frozen=True)

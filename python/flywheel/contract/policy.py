@@ -12,8 +12,8 @@ from flywheel.contract.manifest import Project
 Rule = Callable[[Project], Iterator[str]]
 
 ROOMS = (
-    *("input", "behavior", "windows", "propensity", "training", "evaluation", "canary"),
-    *("flywheel", "validation"),
+    *("input", "behavior", "windows", "propensity", "labels", "training", "evaluation"),
+    *("canary", "flywheel", "validation"),
 )
 """Folders of intermediate models and of marts in the order of the data: none reads a later one."""
 
@@ -229,19 +229,22 @@ def macros_are_documented(project: Project) -> Iterator[str]:
     """Macros and each of their arguments are described, in the order of the signature.
 
     Left out: an engine's own spelling (duckdb__name), which shares the text of `name`, and tests.
+    What a list names (list__name) shares the text of the list, and takes arguments of it only.
     """
+    lists = {macro.name: [name for name, _, _ in macro.arguments] for macro in project.macros}
     for macro in project.macros:
-        if "__" in macro.name or macro.name.startswith("test_"):
+        family, _, member = macro.name.partition("__")
+        if member and family in lists:
+            for name in set(macro.signature) - set(lists[family]):
+                yield f"macro {macro.name}: takes {name}, which {family} does not."
+        if member or macro.name.startswith("test_"):
             continue
         if not macro.description:
             yield f"macro {macro.name}: has no description."
-        signature = re.search(rf"macro\s+{macro.name}\s*\(([^)]*)\)", macro.sql)
-        given = signature[1].split(",") if signature else []
-        names = [argument.split("=")[0].strip() for argument in given if argument.strip()]
-        if [name for name, _, _ in macro.arguments] != names:
+        if lists[macro.name] != macro.signature:
             yield (
-                f"macro {macro.name}: takes ({', '.join(names)}), but its YAML documents "
-                f"({', '.join(name for name, _, _ in macro.arguments)})."
+                f"macro {macro.name}: takes ({', '.join(macro.signature)}), but its YAML documents "
+                f"({', '.join(lists[macro.name])})."
             )
         for name, kind, description in macro.arguments:
             if not kind or not description:

@@ -1,5 +1,5 @@
 {# Every rank fully examined: raw clicks, to compare the others with. #}
-{% macro unit_propensities(ranks) %}
+{% macro estimators__none(ranks) %}
     select
         context,
         0 as replicate,

@@ -3,7 +3,7 @@
     differ by examination only. Cells whose impressions were drawn with chances that the log names
     (logging_propensity) count by one over them; in the others each counts once.
 #}
-{% macro randomised_propensities(cells) %}
+{% macro estimators__randomised(cells) %}
     with randomised as (
         select
             *,

@@ -1,10 +1,10 @@
 {# An assumption, not an estimate: it has no replicates and hence no interval. #}
-{% macro power_law_propensities(ranks, alpha) %}
+{% macro estimators__power_law(ranks) %}
     select
         context,
         0 as replicate,
         rank,
-        {{ power_law_propensity('rank', alpha) }} as propensity,
+        {{ power_law_propensity('rank', var('propensity_alpha')) }} as propensity,
         n_impressions,
         n_clicks,
         cast(null as double) as last_step_change

@@ -12,12 +12,13 @@
     and Newton's step is slope / -curvature.
 
     Alpha is fitted once. Without a group of users it is one Newton step away from there, and only
-    documents that the group has seen are counted again, as in ipf_propensities.
+    documents that the group has seen are counted again, as in estimators__ipf.
 
     Ranks are counted from the document's topmost one, which changes neither slope nor curvature,
     but keeps the weights of deep ranks from vanishing among the decimals of exact_sum.
 #}
-{% macro fitted_power_law_propensities(documents, versions, steps=30) %}
+{% macro estimators__fitted_power_law(ties, versions) %}
+    {% set steps = 30 %}
     {% set tolerance = 1e-9 %}
     {# Where all clicks lie at the top alpha runs off; beyond these it is only kept countable. #}
     {% set bounds = ('cast(-5 as double)', 'cast(5 as double)') %}
@@ -30,7 +31,7 @@
             replicate as jackknife_group,
             n_impressions,
             n_clicks
-        from {{ documents }} as by_group
+        from {{ ties }} as by_group
     ),
 
     slots as (
@@ -228,7 +229,7 @@
         select distinct
             document,
             replicate
-        from {{ documents }} as by_group
+        from {{ ties }} as by_group
     ),
 
     -- a document that nobody else has seen is only taken away

@@ -25,7 +25,7 @@
     not as exp(step): at a given gamma the former is clicks / expected, which is the solution. What
     is left is the square of a step that is a fraction of the standard error: thousandths of it.
 #}
-{% macro ipf_propensities(documents, versions, steps) %}
+{% macro estimators__ipf(ties, versions) %}
     {% set tolerance = 1e-6 %}
     {% set damping = 0.7 %}
     {# Where clicks have no best fit a theta runs off; beyond these it is only kept countable. #}
@@ -128,7 +128,7 @@
                     group by edges.document
                 ) as gammas
                     on edges.document = gammas.document
-                where fits.is_moving and fits.step < {{ steps }}
+                where fits.is_moving and fits.step < {{ var('ipf_steps') }}
             ) as expectations
             group by slot
         ) as updated
@@ -166,7 +166,7 @@
         select distinct
             document,
             replicate
-        from {{ documents }} as by_group
+        from {{ ties }} as by_group
     ),
 
     exposures as (
@@ -313,7 +313,7 @@
             rank,
             cast(sum(n_impressions) as bigint) as n_impressions,
             cast(sum(n_clicks) as bigint) as n_clicks
-        from {{ documents }} as by_group
+        from {{ ties }} as by_group
         group by context, replicate, rank
     ),
 
