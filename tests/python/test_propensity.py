@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -812,3 +813,64 @@ def test_the_curve_in_use_is_near_the_truth(
     assert np.mean(errors) <= bound, errors
     # Nine ranks of a log share their clicks, so 27 intervals tell of fewer.
     assert np.mean(covered) > 0.8, covered
+
+
+def test_listed_estimators_say_what_they_know_by_hand(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    """Randomised click rates: 1/2 at rank 1 and 6/32 at rank 2, 0.375 of it; 0.5 and 0.25 without
+    either group. No document stood at two ranks, and chance placed nothing at rank 4.
+    """
+    connection.execute(
+        """
+        create table int_propensity_regimes as
+        select 'all' as context, 1 as n_contexts, false as is_pooled_over_regimes;
+        create table int_propensity_ranks as
+        select 'all' as context, rank, n_impressions, n_clicks
+        from (values (1, 40, 20), (2, 40, 9), (4, 5, 1)) as ranks (rank, n_impressions, n_clicks);
+        create table int_position_cells as
+        select
+            'all' as context, 'm' as serving_regime, 'q' as query, *,
+            null::double as weighted_impressions, null::double as weighted_clicks
+        from (
+            values
+                (1, 'a', 1, true, 16, 8), (1, 'b', 2, true, 16, 2), (2, 'a', 1, true, 16, 8),
+                (2, 'b', 2, true, 16, 4), (2, 'c', 4, false, 5, 1)
+        ) as cells (jackknife_group, doc_id, rank, is_randomised, n_impressions, n_clicks)
+        """
+    )
+    given = {"propensity_alpha": 1, "min_randomised_clicks": 7, "min_ipf_clicks": 8}
+    SqlProject(**given).build(connection, "int_propensity_replicates")
+    found = connection.execute(
+        """
+        select estimator, min_clicks, needs_ties, replicate, rank, propensity
+        from int_propensity_replicates
+        """
+    ).fetchall()
+    known = {"none", "power_law", "randomised", "ipf", "fitted_power_law"}
+    assert sorted((row for row in found if row[0] in known), key=str) == sorted(
+        [
+            *(("none", None, False, 0, rank, 1.0) for rank in (1, 2, 4)),
+            *(("power_law", None, False, 0, rank, 1 / rank) for rank in (1, 2, 4)),
+            *(("randomised", 7, False, replicate, 1, 1.0) for replicate in (0, 1, 2)),
+            ("randomised", 7, False, 0, 2, 0.375),
+            ("randomised", 7, False, 1, 2, 0.5),
+            ("randomised", 7, False, 2, 2, 0.25),
+            ("randomised", 7, False, 0, 4, None),
+            *(("ipf", 8, True, 0, rank, None) for rank in (1, 2, 4)),
+            *(("fitted_power_law", 0, False, 0, rank, None) for rank in (1, 2, 4)),
+        ],
+        key=str,
+    )
+
+
+def test_sources_of_three_measuring_estimators_are_told_in_order() -> None:
+    """By one, or by several together; every set of them has its words, in the order of the list."""
+    project = SqlProject()
+    project._environment.globals["measuring_estimators"] = lambda: ["a", "b", "c"]
+    sql = project.model("int_propensity_choices")
+    told = re.findall(r"when '([abc+]+)' then (\d+|'[^']+')", sql)
+    sets = ["a", "a+b", "a+b+c", "a+c", "b", "b+c", "c"]
+    assert told == [(source, str(place)) for place, source in enumerate(sets, start=1)] + [
+        (source, f"'{source.replace('+', ' and ')}'") for source in sets
+    ]

@@ -816,3 +816,41 @@ def test_labels_order_better_than_the_log(connection: duckdb.DuckDBPyConnection)
     for better, worse in ((label, logged), (label, ips_ctr)):
         gain = better - worse
         assert gain.mean() > 3 * gain.std(ddof=1) / len(gain) ** 0.5
+
+
+def test_labelling_functions_vote_by_hand(connection: duckdb.DuckDBPyConnection) -> None:
+    """Of a, three impressions: two clicked, one satisfied, one the last; none was left at once, and
+    conversions are known of two. Of b and of c one, not clicked and left at once.
+    """
+    connection.execute(
+        """
+        create table int_windows as
+        select timestamp '2026-01-01' as window_start, timestamp '2026-02-01' as window_end;
+        create table int_click_weights as
+        select 'q' as query, 1 as rank, 1.0 as propensity, * from (
+            values
+                ('a', 1, true, false, false, false), ('a', 1, false, true, false, null),
+                ('a', 0, false, false, false, true), ('b', 0, false, false, false, null),
+                ('c', 1, false, false, true, null)
+        ) as shown (doc_id, clicked, is_sat_click, is_last_click, is_pogo, is_converted)
+        """
+    )
+    SqlProject().build(connection, "int_documents__voted", "fct_weak_labels")
+    found = {
+        (doc_id, function): (n_found, n_answers, vote)
+        for doc_id, function, n_found, n_answers, vote in connection.execute(
+            "select doc_id, labelling_function, n_found, n_answers, vote from int_documents__voted"
+        ).fetchall()
+    }
+    expected = {
+        ("a", "clicks"): (2, 3, 2 / 3), ("b", "clicks"): (0, 1, 0), ("c", "clicks"): (1, 1, 1),
+        ("a", "sat_clicks"): (1, 2, 0.5), ("b", "sat_clicks"): (0, 0, None),
+        ("a", "last_clicks"): (1, 2, 0.5), ("c", "last_clicks"): (0, 1, 0),
+        ("a", "pogo_clicks"): (0, 2, 1), ("c", "pogo_clicks"): (1, 1, 0),
+        ("a", "conversions"): (1, 2, 0.5), ("c", "conversions"): (0, 0, None),
+    }  # fmt: skip
+    assert {key: found[key] for key in expected} == expected
+    (votes,) = connection.execute("select votes from fct_weak_labels where doc_id = 'a'").fetchone()
+    assert votes.startswith(
+        '{"clicks": 2, "sat_clicks": 1, "last_clicks": 1, "pogo_clicks": 0, "conversions": 1'
+    )

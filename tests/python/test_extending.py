@@ -1,0 +1,144 @@
+"""The walks of docs/extending.md: each diff is applied to a copy, built, and seen at work."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from math import log2
+from pathlib import Path
+
+import pytest
+
+from conftest import PROJECT, Flywheel
+from flywheel.contract import policy
+from flywheel.contract.manifest import load_project
+from patience import PATIENCE
+from simulated import small_world, write_flat
+
+PAGE = PROJECT / "docs" / "extending.md"
+MOST_FILES = {"An estimator": 2, "A labelling function": 2}
+"""How many files each walk may touch."""
+
+LOG_SIDE = ("staging", "intermediate/input", "intermediate/behavior", "marts/behavior")
+"""Folders of models that no walk changes: their tests are left to the sample."""
+
+
+def walks() -> dict[str, str]:
+    """Heading -> diff."""
+    found = re.findall(r"^## (.+?)$.*?^```diff\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S)
+    assert len(found) == PAGE.read_text("utf-8").count("```diff")
+    return dict(found)
+
+
+def touched(diff: str) -> set[str]:
+    """Files that a diff changes or adds."""
+    return set(re.findall(r"^\+\+\+ b/(.+)$", diff, re.M))
+
+
+def apply(diff: str, project: Path) -> None:
+    subprocess.run(
+        ["git", "apply", "--whitespace=error-all"],
+        input=diff,
+        cwd=project,
+        env={"GIT_CEILING_DIRECTORIES": str(project.parent), "PATH": "/usr/bin:/bin"},
+        text=True,
+        check=True,
+    )
+
+
+def copied(folder: Path) -> Path:
+    """What dbt reads of the project, in a folder of its own."""
+    folder.mkdir()
+    for name in ("dbt_project.yml", "profiles.yml"):
+        shutil.copy(PROJECT / name, folder)
+    for name in ("macros", "models", "seeds", "analyses", "docs"):
+        shutil.copytree(PROJECT / name, folder / name)
+    shutil.copytree(PROJECT / "tests" / "generic", folder / "tests" / "generic")
+    return folder
+
+
+def test_every_walk_touches_few_files_that_fit(tmp_path: Path) -> None:
+    assert set(walks()) == set(MOST_FILES)
+    shutil.copytree(PROJECT / "macros", tmp_path / "project" / "macros")
+    for heading, diff in walks().items():
+        assert 1 <= len(touched(diff)) <= MOST_FILES[heading]
+        apply(diff, tmp_path / "project")
+        for name in touched(diff):
+            added = [line[1:] for line in diff.splitlines() if re.match(r"\+[^+]", line)]
+            text = (tmp_path / "project" / name).read_text("utf-8").splitlines()
+            assert set(text) & set(added), f"{name}: nothing of the diff is in it"
+
+
+@pytest.mark.slow
+def test_the_walks_build_and_are_seen_at_work(
+    tmp_path: Path, make_flywheel: Callable[[str], Flywheel]
+) -> None:
+    """All of them in one copy; the tests of what they change still hold, and so do house rules."""
+    project = copied(tmp_path / "project")
+    for diff in walks().values():
+        apply(diff, project)
+    flywheel = make_flywheel("extended")
+    flywheel.home.mkdir(exist_ok=True)
+    given = {
+        "log_format": "flat",
+        "flat_log": str(write_flat(small_world(), tmp_path / "log.parquet")),
+        "ranking_features": "",
+        "propensity_estimator": "logarithmic",
+    }
+    kinds = ("resource_type:unit_test", "resource_type:test")
+    leave = [f"{kind},path:models/{folder}" for folder in LOG_SIDE for kind in kinds]
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", "from dbt.cli.main import cli; cli()", "build", "--quiet"),
+            *("--indirect-selection", "cautious", "--vars", json.dumps(given)),
+            *("--select", "+fct_weak_labels", "+fct_propensity_diagnostics", "--exclude", *leave),
+        ],
+        cwd=project,
+        env=flywheel.environment
+        | {"FLYWHEEL_PROJECT": str(project), "DBT_PROFILES_DIR": str(project)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    manifest = json.loads((flywheel.home / "target" / "manifest.json").read_text("utf-8"))
+    assert policy.breaches(load_project(manifest, project)) == []
+
+    curve = flywheel.rows(
+        "select rank, propensity, is_active from fct_position_propensities "
+        "where estimator = 'logarithmic' order by rank"
+    )
+    assert len(curve) >= 10
+    for rank, propensity, is_active in curve:
+        assert propensity == pytest.approx(1 / log2(1 + rank), abs=1e-12)
+        assert is_active
+    assert flywheel.rows(
+        "select is_active, n_clicks > 0 from fct_propensity_diagnostics "
+        "where estimator = 'logarithmic'"
+    ) == [(True, True)]
+
+    votes = flywheel.rows(
+        """
+        select
+            json_extract(labels.votes, '$.deep_clicks')::bigint as told,
+            sum(case when shown.rank > 5 then shown.clicked else 0 end)::bigint as found
+        from fct_weak_labels as labels
+        inner join fct_impressions as shown
+            on
+                labels.query = shown.query
+                and labels.doc_id = shown.doc_id
+                and shown.searched_at >= labels.window_start
+                and shown.searched_at < labels.window_end
+        group by labels.query, labels.doc_id, labels.votes
+        """
+    )
+    assert all(told == found for told, found in votes)
+    assert sum(told for told, _ in votes) > 10
+    ((voted, abstained),) = flywheel.rows(
+        "select count(vote), count(*) filter (where vote is null) "
+        "from main_intermediate.int_documents__voted where labelling_function = 'deep_clicks'"
+    )
+    assert voted > 10
+    assert abstained > 10
