@@ -2,7 +2,6 @@
 
 import hashlib
 import itertools
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -868,9 +867,9 @@ def test_sources_of_three_measuring_estimators_are_told_in_order() -> None:
     """By one, or by several together; every set of them has its words, in the order of the list."""
     project = SqlProject()
     project._environment.globals["measuring_estimators"] = lambda: ["a", "b", "c"]
-    sql = project.model("int_propensity_choices")
-    told = re.findall(r"when '([abc+]+)' then (\d+|'[^']+')", sql)
-    sets = ["a", "a+b", "a+b+c", "a+c", "b", "b+c", "c"]
-    assert told == [(source, str(place)) for place, source in enumerate(sets, start=1)] + [
-        (source, f"'{source.replace('+', ' and ')}'") for source in sets
+    told = [(source["name"], source["words"]) for source in project.macro("propensity_sources")]
+    assert told[:7] == [
+        *(("a", "a"), ("a+b", "a and b"), ("a+b+c", "a and b and c"), ("a+c", "a and c")),
+        *(("b", "b"), ("b+c", "b and c"), ("c", "c")),
     ]
+    assert [name for name, _ in told[7:]] == ["fitted_power_law", "all_contexts", "power_law"]

@@ -14,12 +14,12 @@ windows as (
 -- impressions are read once, however many functions there are
 counted as (
     select
-        click_weights.query,
-        click_weights.doc_id,
         {% for function in listed %}
         sum(case when {{ function.answer }} then 1 else 0 end) as n_{{ function.name }},
-        count({{ function.answer }}) as n_answers_of_{{ function.name }}{{ ',' if not loop.last }}
+        count({{ function.answer }}) as n_answers_of_{{ function.name }},
         {% endfor %}
+        click_weights.query,
+        click_weights.doc_id
     from click_weights
     group by click_weights.query, click_weights.doc_id
 ),

@@ -4,24 +4,7 @@
     fitted or assumed.
 #}
 {% set requested = var('propensity_estimator') %}
-{# In the order of a sentence: measured, by one or by several together; fitted, taken over, assumed. #}
-{% set measured = namespace(sources=[]) %}
-{% for name in measuring_estimators() | reverse %}
-    {% set together = [name] %}
-    {% for source in measured.sources %}
-        {% do together.append(name ~ '+' ~ source) %}
-    {% endfor %}
-    {% set measured.sources = together + measured.sources %}
-{% endfor %}
-{% set sources = {} %}
-{% for source in measured.sources %}
-    {% do sources.update({source: source | replace('+', ' and ')}) %}
-{% endfor %}
-{% do sources.update({
-    'fitted_power_law': '1 / rank ^ alpha',
-    'all_contexts': 'the curve of all contexts together',
-    'power_law': '1 / rank ^ alpha',
-}) %}
+{% set sources = propensity_sources() %}
 
 with auto_curves as (
     select * from {{ ref('int_propensity_auto') }}
@@ -63,14 +46,14 @@ parts as (
         context,
         case source
             {% for source in sources %}
-            when '{{ source }}' then {{ loop.index }}
+            when '{{ source.name }}' then {{ loop.index }}
             {% endfor %}
         end as place,
         case when sum(n_ranks) > 1 then 'ranks ' else 'rank ' end
         || string_agg(rank_range, ', ' order by first_rank) || ': '
         || case source
-            {% for source, words in sources.items() %}
-            when '{{ source }}' then '{{ words }}'
+            {% for source in sources %}
+            when '{{ source.name }}' then '{{ source.words }}'
             {% endfor %}
         end as sentence
     from islands
