@@ -866,7 +866,7 @@ def test_listed_estimators_say_what_they_know_by_hand(
 def test_sources_of_three_measuring_estimators_are_told_in_order() -> None:
     """By one, or by several together; every set of them has its words, in the order of the list."""
     project = SqlProject()
-    project._environment.globals["measuring_estimators"] = lambda: ["a", "b", "c"]
+    project._macros["measuring_estimators"] = lambda: ["a", "b", "c"]
     told = [(source["name"], source["words"]) for source in project.macro("propensity_sources")]
     assert told[:7] == [
         *(("a", "a"), ("a+b", "a and b"), ("a+b+c", "a and b and c"), ("a+c", "a and c")),

@@ -10,6 +10,7 @@
     is a straight line in log rank, behind the last it stays.
 #}
 {% set measuring = measuring_estimators() %}
+{% set quoted = "'" ~ measuring | join("', '") ~ "'" %}
 
 with curves as (
     select * from {{ ref('int_propensity_curves') }}
@@ -45,7 +46,7 @@ weights as (
         n_clicks,
         1 / power(greatest(std_error_log, 0.000001), 2) as precision_weight
     from curves
-    where is_identified and estimator in ('{{ measuring | join("', '") }}')
+    where is_identified and estimator in ({{ quoted }})
 ),
 
 shares as (
@@ -77,7 +78,7 @@ replicate_numbers as (
         context,
         replicate
     from replicates
-    where estimator in ('{{ measuring | join("', '") }}')
+    where estimator in ({{ quoted }})
 ),
 
 -- without a group of users that it never saw, an estimator says what it says of all
