@@ -189,7 +189,7 @@ class ValidationReport:
         }
 
 
-class ValidationFailed(FlywheelError):  # noqa: N818
+class ValidationFailed(FlywheelError):  # noqa: N818 - it is a finding about the data
     """A gate stays shut: the data breaks a contract.
 
     Attributes:
