@@ -1,12 +1,16 @@
 {#
     Nothing is lost between the log and the sums: at the last look, the searches in both arms are
-    all the searches the deployment served.
+    all the searches the deployment served. Asked of the metrics that are a ratio over searches.
 #}
 {{ config(group='canary') }}
 
 with metrics as (
     select * from {{ ref('fct_canary_metrics') }}
-    where metric = 'ctr'
+    where
+        metric in (
+            select seed.metric from {{ ref('metrics') }} as seed
+            where seed.stage = 'canary' and seed.denominator = 'searches'
+        )
 ),
 
 searches as (
@@ -24,13 +28,14 @@ last_looks as (
 counted as (
     select
         metrics.deployment_id,
+        metrics.metric,
         sum(metrics.sum_d) as n_counted
     from metrics
     inner join last_looks
         on
             metrics.deployment_id = last_looks.deployment_id
             and metrics.look = last_looks.look
-    group by metrics.deployment_id
+    group by metrics.deployment_id, metrics.metric
 ),
 
 served as (
@@ -43,6 +48,7 @@ served as (
 
 select
     served.deployment_id,
+    counted.metric,
     served.n_served,
     counted.n_counted
 from served

@@ -9,11 +9,6 @@
         {% do problems.append("propensity_estimator is '" ~ var('propensity_estimator')
             ~ "'; it must be one of " ~ choices | join(', ') ~ '.') %}
     {% endif %}
-    {% set metrics = offline_metrics() | map(attribute='metric') | list %}
-    {% if var('gate_metric') not in metrics %}
-        {% do problems.append("gate_metric is '" ~ var('gate_metric')
-            ~ "'; it must be one of " ~ metrics | join(', ') ~ '.') %}
-    {% endif %}
     {% for name in ('session_timeout_minutes', 'attribution_minutes', 'sat_dwell_seconds',
         'training_window_days', 'evaluation_window_days', 'ips_clip', 'tight_ips_clip', 'max_rank',
         'negatives_per_positive', 'bootstrap_replicates', 'jackknife_groups', 'ipf_steps',

@@ -29,6 +29,8 @@ START = date(2026, 3, 2)
 SUCCESS = 0.6
 """Share of clicked searches that succeed; each search is a session here."""
 MARK = "<!-- written by make bench-canary -->"
+SEED = Path("seeds", "metrics.csv")
+"""In the project: the metrics and what each may decide."""
 VARIANTS, METRICS = ("champion", "canary"), ("ctr", "session_success")
 
 
@@ -212,6 +214,8 @@ def _decided(
     with duckdb.connect() as connection:
         connection.execute("set threads = 2")
         connection.register("fct_canary_metrics", metrics)
+        seed = load_settings().project / SEED
+        connection.execute("create table metrics as from read_csv($1)", [str(seed)])
         connection.execute(
             "create table deployments as "
             "select deployment_id, "

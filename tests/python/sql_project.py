@@ -12,6 +12,7 @@ from pathlib import Path
 from types import CodeType, SimpleNamespace
 from typing import Any
 
+import duckdb
 import jinja2
 import yaml
 
@@ -49,10 +50,12 @@ class SqlProject:
         self._environment = _environment()
         self._environment.globals |= {
             "var": self.variable,
-            "ref": lambda name: name,
+            "ref": self._ref,
             "source": lambda schema, name: name,
             "config": lambda **_: "",
             "is_incremental": lambda: False,
+            "execute": True,
+            "run_query": lambda sql: SimpleNamespace(rows=duckdb.sql(sql).fetchall()),
             "return": self._return,
             "tojson": lambda value, sort_keys=False: json.dumps(value, sort_keys=sort_keys),
             "adapter": SimpleNamespace(dispatch=self._dispatch),
@@ -80,7 +83,7 @@ class SqlProject:
             return result.value
 
     def model(self, name: str) -> str:
-        """SQL of a model; every `ref` and `source` is the bare table name."""
+        """SQL of a model; every `ref` and `source` is the bare table name, but for seeds."""
         (path,) = (PROJECT / "models").rglob(f"{name}.sql")
         return self._template(path.read_text()).render()
 
@@ -99,6 +102,12 @@ class SqlProject:
 
     def _dispatch(self, name: str, package: str = "") -> Any:
         return functools.partial(self.macro, f"default__{name}")
+
+    @staticmethod
+    def _ref(name: str) -> str:
+        """A model's bare name; a seed is read where it stands."""
+        seed = PROJECT / "seeds" / f"{name}.csv"
+        return f"read_csv('{seed}')" if seed.exists() else name
 
     @staticmethod
     def _return(value: Any) -> None:

@@ -34,6 +34,7 @@ from simulated import (
 
 PUBLIC_TABLES = (
     "dim_model_versions",
+    "fct_canary_comparisons",
     "fct_canary_decisions",
     "fct_canary_metrics",
     "fct_flywheel_iterations",
@@ -52,7 +53,10 @@ PUBLIC_TABLES = (
     "fct_training_pairs",
     "fct_weak_labels",
 )
-EMPTY_AFTER_ONE_TURN = {"fct_canary_decisions", "fct_canary_metrics", "fct_quarantined_rows"}
+EMPTY_AFTER_ONE_TURN = {
+    *("fct_canary_comparisons", "fct_canary_decisions", "fct_canary_metrics"),
+    "fct_quarantined_rows",
+}
 COMMANDS = (
     *("simulate", "build", "validate", "train", "evaluate", "run", "score"),
     *("canary", "promote", "rollback", "status", "report", "demo", "contract", "forget"),

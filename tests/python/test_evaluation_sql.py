@@ -316,7 +316,8 @@ def test_ips_finds_the_truth_that_naive_metrics_miss() -> None:
         ).fetchall()
     }
     per_user = connection.sql(
-        "select side, sum(ips_dcg) as y, sum(n_searches) as d "
+        "select side, sum(value) filter (where sum_name = 'ips_dcg') as y, "
+        "sum(value) filter (where sum_name = 'n_searches') as d "
         "from int_evaluation_users__summed group by side, user_id"
     ).fetchnumpy()
     for side, version in (("challenger", "v2"), ("champion", "logged")):
@@ -346,10 +347,10 @@ def test_bootstrap_width_is_the_delta_method_error() -> None:
         "where metric = 'snips_ndcg_at_10' and not is_champion"
     ).fetchall()[0]
     data = connection.sql(
-        "select challenger.ips_dcg - champion.ips_dcg as y, champion.ips_ideal_dcg as d "
-        "from int_evaluation_users__summed as challenger "
-        "inner join int_evaluation_users__summed as champion using (evaluation_id, user_id) "
-        "where challenger.side = 'challenger' and champion.side = 'champion'"
+        "select sum(if(side = 'challenger', value, -value)) "
+        "filter (where sum_name = 'ips_dcg') as y, "
+        "sum(value) filter (where sum_name = 'ips_ideal_dcg' and side = 'champion') as d "
+        "from int_evaluation_users__summed group by evaluation_id, user_id"
     ).fetchnumpy()
     y, d = data["y"], data["d"]
     ratio = y.sum() / d.sum()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from math import log2
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from conftest import PROJECT, Flywheel
@@ -18,7 +19,12 @@ from patience import PATIENCE
 from simulated import small_world, write_flat
 
 PAGE = PROJECT / "docs" / "extending.md"
-MOST_FILES = {"An estimator": 2, "A labelling function": 2}
+MOST_FILES = {
+    "An estimator": 2,
+    "A labelling function": 2,
+    "An offline metric": 2,
+    "A canary metric": 2,
+}
 """How many files each walk may touch."""
 
 LOG_SIDE = ("staging", "intermediate/input", "intermediate/behavior", "marts/behavior")
@@ -62,6 +68,8 @@ def copied(folder: Path) -> Path:
 def test_every_walk_touches_few_files_that_fit(tmp_path: Path) -> None:
     assert set(walks()) == set(MOST_FILES)
     shutil.copytree(PROJECT / "macros", tmp_path / "project" / "macros")
+    (tmp_path / "project" / "seeds").mkdir()
+    shutil.copy(PROJECT / "seeds" / "metrics.csv", tmp_path / "project" / "seeds")
     for heading, diff in walks().items():
         assert 1 <= len(touched(diff)) <= MOST_FILES[heading]
         apply(diff, tmp_path / "project")
@@ -69,6 +77,31 @@ def test_every_walk_touches_few_files_that_fit(tmp_path: Path) -> None:
             added = [line[1:] for line in diff.splitlines() if re.match(r"\+[^+]", line)]
             text = (tmp_path / "project" / name).read_text("utf-8").splitlines()
             assert set(text) & set(added), f"{name}: nothing of the diff is in it"
+
+
+def ask_for_a_comparison(flywheel: Flywheel) -> None:
+    """As the loop would: the logged order against itself, offline and as a canary."""
+    with duckdb.connect(str(flywheel.database)) as connection:
+        connection.execute("create schema flywheel_state")
+        connection.execute(
+            "create table flywheel_state.evaluations as select 'e1' as evaluation_id, "
+            "'logged' as model_version, 'logged' as champion_version, "
+            "timestamp '2000-01-01' as window_start, timestamp '2100-01-01' as window_end, "
+            "timestamp '2100-01-01' as requested_at"
+        )
+        connection.execute(
+            "create table flywheel_state.deployments as select 'd1' as deployment_id, "
+            "'logged' as champion_version, 'v2' as challenger_version, 'salt' as salt, "
+            "'user_id' as unit, cast(0.5 as double) as canary_share, "
+            "timestamp '2000-01-01' as started_at, cast(null as timestamp) as ended_at, "
+            "cast(null as varchar) as outcome, cast(null as varchar) as reason"
+        )
+        connection.execute(
+            "create table flywheel_state.model_versions as select 'v2' as model_version, "
+            "timestamp '2000-01-01' as registered_at, cast(null as timestamp) as window_start, "
+            "cast(null as timestamp) as window_end, 'f' as fingerprint, 'p' as artifact_path, "
+            "'s' as artifact_sha256, '[]' as features, '{}' as metrics, '{}' as params"
+        )
 
 
 @pytest.mark.slow
@@ -81,11 +114,13 @@ def test_the_walks_build_and_are_seen_at_work(
         apply(diff, project)
     flywheel = make_flywheel("extended")
     flywheel.home.mkdir(exist_ok=True)
+    ask_for_a_comparison(flywheel)
     given = {
         "log_format": "flat",
-        "flat_log": str(write_flat(small_world(), tmp_path / "log.parquet")),
+        "flat_log": str(write_flat(small_world(), tmp_path / "log.parquet", columns=("user_id",))),
         "ranking_features": "",
         "propensity_estimator": "logarithmic",
+        "gate_metric": "clicked_on_top",
     }
     kinds = ("resource_type:unit_test", "resource_type:test")
     leave = [f"{kind},path:models/{folder}" for folder in LOG_SIDE for kind in kinds]
@@ -93,7 +128,9 @@ def test_the_walks_build_and_are_seen_at_work(
         [
             *(sys.executable, "-c", "from dbt.cli.main import cli; cli()", "build", "--quiet"),
             *("--indirect-selection", "cautious", "--vars", json.dumps(given)),
-            *("--select", "+fct_weak_labels", "+fct_propensity_diagnostics", "--exclude", *leave),
+            *("--select", "+fct_weak_labels", "+fct_propensity_diagnostics"),
+            *("+fct_offline_evaluations", "+fct_canary_decisions", "+fct_canary_comparisons"),
+            *("--exclude", *leave),
         ],
         cwd=project,
         env=flywheel.environment
@@ -142,3 +179,42 @@ def test_the_walks_build_and_are_seen_at_work(
     )
     assert voted > 10
     assert abstained > 10
+
+    ((wanted,),) = flywheel.rows(
+        """
+        select avg(is_on_top) from (
+            select max(if(shown.rank = 1, shown.clicked, 0)) as is_on_top
+            from fct_impressions as shown
+            inner join fct_searches as searches on shown.search_id = searches.search_id
+            where not searches.is_randomised
+            group by shown.search_id
+            having max(shown.clicked) = 1
+        )
+        """
+    )
+    ((value, low, high, is_gate_metric),) = flywheel.rows(
+        "select value, ci_low, ci_high, is_gate_metric from fct_offline_evaluations "
+        "where metric = 'clicked_on_top'"
+    )
+    assert value == pytest.approx(wanted, abs=1e-12)
+    assert 0 < low < value < high < 1
+    assert is_gate_metric
+
+    (last,) = flywheel.records(
+        "select * from fct_canary_comparisons where metric = 'reformulation' "
+        "order by look desc limit 1"
+    )
+    assert (last["role"], last["direction"], last["alpha"]) == ("guardrail", "lower", 0.025)
+    assert last["n_champion_users"] > 10
+    assert last["n_canary_users"] > 10
+    ((n_reformulated, n_served),) = flywheel.rows(
+        "select count(*) filter (where searches.is_reformulated), count(*) "
+        "from main_intermediate.int_canary_searches__served as served "
+        "inner join fct_searches as searches on served.search_id = searches.search_id"
+    )
+    assert 0 < n_reformulated < n_served
+    assert flywheel.rows(
+        "select sum(sum_y), sum(sum_d) from fct_canary_metrics "
+        "where metric = 'reformulation' and look = ?",
+        last["look"],
+    ) == [(n_reformulated, n_served)]

@@ -29,6 +29,7 @@ FORBIDDEN = {
 }
 GUARD = "refuse_unwanted_rebuild.sql"
 """Stops a rebuild of published tables; which targets those are is what it is about."""
+METRICS = f"read_csv('{PROJECT / 'seeds' / 'metrics.csv'}')"
 LARGEST_FILE = 1_000_000  # bytes
 
 
@@ -64,7 +65,6 @@ def test_vars_are_documented_with_their_defaults() -> None:
     [
         ("log_format", "csv"),
         ("propensity_estimator", "best"),
-        ("gate_metric", "auc"),
         ("training_window_days", 0),
         ("ips_clip", "large"),
         ("tight_ips_clip", -5),
@@ -83,6 +83,14 @@ def test_an_impossible_var_is_a_sentence_that_names_it(name: str, value: Any) ->
 
 def test_the_vars_of_the_project_are_possible() -> None:
     assert not SqlProject().macro("check_vars").strip()
+    assert not SqlProject().macro("check_gate_metric", METRICS).strip()
+
+
+@pytest.mark.parametrize("name", ["auc", "ctr"])
+def test_the_gate_metric_is_an_offline_goal_of_the_seed(name: str) -> None:
+    said = rf"^gate_metric is '{name}'; it must be one of ndcg_at_10, .+, snips_mrr\.$"
+    with pytest.raises(ValueError, match=said):
+        SqlProject(gate_metric=name).macro("check_gate_metric", METRICS)
 
 
 def test_vars_are_used() -> None:

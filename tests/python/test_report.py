@@ -68,10 +68,10 @@ SCHEMA = {
     "fct_canary_decisions": "deployment_id varchar, look integer, look_date date, decision varchar,"
     " reason varchar, e_value double, ci_low double, ci_high double, delta double, metric varchar,"
     " srm_p double, n_champion_users bigint, n_canary_users bigint, is_final boolean,"
-    " n_mixed_users bigint, ctr_champion double,"
-    " ctr_canary double, ctr_delta double, ctr_ci_low double, ctr_ci_high double,"
-    " ctr_e_value double, success_champion double, success_canary double, success_delta double,"
-    " success_ci_low double, success_ci_high double, success_e_value double",
+    " n_mixed_users bigint",
+    "fct_canary_comparisons": "deployment_id varchar, look integer, metric varchar,"
+    " priority integer, label varchar, kind varchar, champion_value double, canary_value double,"
+    " delta double, ci_low double, ci_high double, e_value double",
     "dim_model_versions": "model_version varchar, state varchar, registered_at timestamp,"
     " state_changed_at timestamp, window_start timestamp, window_end timestamp,"
     " fingerprint varchar, artifact_path varchar, artifact_sha256 varchar, metrics varchar,"
@@ -268,7 +268,7 @@ def fill_evaluation(connection: duckdb.DuckDBPyConnection) -> None:
 
 def fill_canaries(connection: duckdb.DuckDBPyConnection) -> None:
     """dep-1 is promoted at its last look, dep-2 rolled back at its eighth of ten."""
-    rows = []
+    rows, compared = [], []
     for deployment, true_ctr, true_success, start, decides, decision in (
         ("dep-1", 0.021, 0.012, 10, 10, "promote"),
         ("dep-2", -0.019, -0.004, 24, 8, "roll_back"),
@@ -282,11 +282,19 @@ def fill_canaries(connection: duckdb.DuckDBPyConnection) -> None:
             rows.append((
                 deployment, look, (DAY + timedelta(days=start + look)).date(),
                 decision if final else "continue", reason, math.exp(look / 2), ctr - half,
-                ctr + half, ctr, "ctr", 0.41, 1900 * look, 101 * look, final, 3, 0.312,
-                0.312 + ctr, ctr, ctr - half, ctr + half, math.exp(look / 2), 0.205,
-                0.205 + success, success, success - 1.2 * half, success + 1.2 * half, 1.4,
+                ctr + half, ctr, "ctr", 0.41, 1900 * look, 101 * look, final, 3,
             ))  # fmt: skip
+            for priority, (metric, label, kind, value, delta, width) in enumerate((
+                ("ctr", "CTR", "binary", 0.312, ctr, half),
+                ("session_success", "Session success", "binary", 0.205, success, 1.2 * half),
+                ("dwell", "Seconds read", "amount", 41.0, 100 * success, 120 * half),
+            ), 1):  # fmt: skip
+                compared.append((
+                    deployment, look, metric, priority, label, kind, value, value + delta, delta,
+                    delta - width, delta + width, math.exp(look / 2),
+                ))  # fmt: skip
     insert(connection, "fct_canary_decisions", rows)
+    insert(connection, "fct_canary_comparisons", compared)
 
 
 def fill_ledger(connection: duckdb.DuckDBPyConnection) -> None:
@@ -460,7 +468,7 @@ def test_pictures_keep_their_text_and_their_theme(page: str) -> None:
     for words_in_a_picture in (
         "rank (1 = top of the list)", "randomised traffic (in use)", "truth (simulated)",
         "raw click rate", "challenger minus champion", "SNIPS nDCG@10",
-        "CTR: canary minus champion",
+        "CTR: canary minus champion", "Seconds read: canary minus champion",
         "turn of the loop", "raw clicks", "percentage points", "decided: roll back",
     ):  # fmt: skip
         assert words_in_a_picture in drawn, words_in_a_picture
@@ -616,9 +624,12 @@ def test_canary_looks_and_reasons(page: str) -> None:
     assert "CTR of dep-2 excludes zero at 8." in page
     assert "Look 8 decided" in page and "Look 10 decided" not in page
     deciding = outline.tables["Metrics at the deciding look"]
-    assert deciding[0][0] == "At look 8" and deciding[3][0] == "At look 10"
+    assert deciding[0][0] == "At look 8" and deciding[4][0] == "At look 10"
     assert column(table, "Difference")[7] == deciding[1][3]
     assert deciding[1][1] == "31.20%"
+    # Whatever metrics there are, each in its own unit.
+    assert deciding[3][:2] == ["Seconds read", "41.000"]
+    assert re.fullmatch(r"−0\.\d{3}", deciding[3][3])
 
 
 def test_turns_and_true_quality(page: str) -> None:
@@ -687,7 +698,7 @@ def test_built_but_never_trained(tmp_path: Path) -> None:
     with duckdb.connect(str(settings.database)) as connection:
         for table in (
             "fct_offline_evaluations", "fct_canary_decisions", "dim_model_versions",
-            "fct_flywheel_iterations", "fct_offline_online_ledger",
+            "fct_canary_comparisons", "fct_flywheel_iterations", "fct_offline_online_ledger",
         ):  # fmt: skip
             connection.execute(f"delete from {table}")
         connection.execute(

@@ -1,13 +1,23 @@
 {#
-    The two goal metrics share the error that canary_alpha allows, half each: with either of them
-    able to promote, the chance of promoting a canary that changes nothing stays below the whole.
-    Where the share may be raised, the comparison starts afresh then, and so each share has half.
+    The goals share the error that canary_alpha allows equally: with any of them able to promote, the
+    chance of promoting a canary that changes nothing stays below the whole. A guardrail cannot
+    promote, so it takes no part, and has the alpha of one goal. Where the share may be raised, the
+    comparison starts afresh then, and so each share has half.
 #}
-{% set alpha = var('canary_alpha') / (4 if var('canary_ramp_share') > 0 else 2) %}
+{% set alpha = var('canary_alpha') / (2 if var('canary_ramp_share') > 0 else 1) %}
 {% set n_star = var('canary_planned_users') %}
 
-with metrics as (
+with sums as (
     select * from {{ ref('fct_canary_metrics') }}
+),
+
+metrics as (
+    select
+        *,
+        cast({{ alpha }} as double)
+        / greatest(sum(case when role = 'goal' then 1 else 0 end) over (), 1) as alpha
+    from {{ ref('metrics') }}
+    where stage = 'canary'
 ),
 
 paired as (
@@ -16,6 +26,10 @@ paired as (
         champion.look,
         champion.look_date,
         champion.metric,
+        metrics.kind,
+        metrics.alpha,
+        metrics.success_words,
+        metrics.failure_words,
         champion.n_users as n_champion_users,
         canary.n_users as n_canary_users,
         champion.n_users + canary.n_users as n_users,
@@ -37,12 +51,14 @@ paired as (
         champion.sum_yy + canary.sum_yy as both_sum_yy,
         champion.sum_dd + canary.sum_dd as both_sum_dd,
         champion.sum_yd + canary.sum_yd as both_sum_yd
-    from metrics as champion
-    inner join metrics as canary
+    from sums as champion
+    inner join sums as canary
         on
             champion.deployment_id = canary.deployment_id
             and champion.look = canary.look
             and champion.metric = canary.metric
+    inner join metrics
+        on champion.metric = metrics.metric
     where champion.variant = 'champion' and canary.variant = 'canary'
 ),
 
@@ -85,17 +101,26 @@ spread as (
 {#
     How many clicks and non-clicks (successes and failures) there are in the arm that has fewest,
     and how many there would be at the rate of both arms together: a canary that loses every click
-    has none, and is to be found out by the clicks it should have had.
+    has none, and is to be found out by the clicks it should have had. Only of what happens or does
+    not: seconds and prices have no failures to count.
 #}
 outcomes as (
     select
         *,
-        least(
-            champion_sum_y, champion_sum_d - champion_sum_y,
-            canary_sum_y, canary_sum_d - canary_sum_y
-        ) as n_least_outcomes,
-        least(both_sum_y, both_sum_d - both_sum_y)
-        * {{ ratio('least(champion_sum_d, canary_sum_d)', 'both_sum_d') }} as n_least_expected
+        case
+            when kind = 'binary'
+                then
+                    least(
+                        champion_sum_y, champion_sum_d - champion_sum_y,
+                        canary_sum_y, canary_sum_d - canary_sum_y
+                    )
+        end as n_least_outcomes,
+        case
+            when kind = 'binary'
+                then
+                    least(both_sum_y, both_sum_d - both_sum_y)
+                    * {{ ratio('least(champion_sum_d, canary_sum_d)', 'both_sum_d') }}
+        end as n_least_expected
     from spread
 ),
 
@@ -114,8 +139,8 @@ scarce as (
 widths as (
     select
         *,
-        {{ confidence_sequence_halfwidth('std_error', 'n_users', alpha, n_star) }} as halfwidth,
-        {{ e_value('delta', 'std_error', 'n_users', alpha, n_star) }} as e_value
+        {{ confidence_sequence_halfwidth('std_error', 'n_users', 'alpha', n_star) }} as halfwidth,
+        {{ e_value('delta', 'std_error', 'n_users', 'alpha', n_star) }} as e_value
     from scarce
 ),
 
@@ -134,14 +159,10 @@ final as (
         delta - halfwidth as ci_low,
         delta + halfwidth as ci_high,
         e_value,
+        alpha,
         cast(coalesce(n_least_outcomes, 0) as bigint) as n_least_outcomes,
         coalesce(n_least_expected, 0) as n_least_expected,
-        case
-            when metric = 'ctr' and is_least_clicked then 'clicked searches'
-            when metric = 'ctr' then 'searches without a click'
-            when is_least_clicked then 'successful sessions'
-            else 'sessions without success'
-        end
+        case when is_least_clicked then success_words else failure_words end
         || case when is_least_canary then ' of the canary' else ' of the champion' end
             as scarcest
     from widths

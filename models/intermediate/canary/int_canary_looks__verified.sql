@@ -8,20 +8,20 @@ with deployments as (
 
 metrics as (
     select * from {{ ref('fct_canary_metrics') }}
-    where metric = 'ctr'
 ),
 
 users as (
     select * from {{ ref('int_canary_users__exposed') }}
 ),
 
+{# Of the metrics one that is a ratio over searches counts everybody; others may miss some. #}
 arms as (
     select
         deployment_id,
         look,
         look_date,
-        sum(case when variant = 'champion' then n_users else 0 end) as n_champion_users,
-        sum(case when variant = 'canary' then n_users else 0 end) as n_canary_users
+        max(case when variant = 'champion' then n_users else 0 end) as n_champion_users,
+        max(case when variant = 'canary' then n_users else 0 end) as n_canary_users
     from metrics
     group by deployment_id, look, look_date
 ),

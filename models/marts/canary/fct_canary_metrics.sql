@@ -6,8 +6,29 @@ users as (
     select * from {{ ref('int_canary_users__exposed') }}
 ),
 
-user_days as (
+sums as (
     select * from {{ ref('int_canary_user_days__counted') }}
+),
+
+metrics as (
+    select * from {{ ref('metrics') }}
+    where stage = 'canary'
+),
+
+{# Both sums of a metric side by side; a day may have one of them only. #}
+user_days as (
+    select
+        sums.deployment_id,
+        sums.user_id,
+        sums.activity_date,
+        metrics.metric,
+        sum(case when sums.sum_name = metrics.numerator then sums.value else 0 end) as numerator,
+        sum(case when sums.sum_name = metrics.denominator then sums.value else 0 end)
+            as denominator
+    from sums
+    inner join metrics
+        on sums.sum_name in (metrics.numerator, metrics.denominator)
+    group by sums.deployment_id, sums.user_id, sums.activity_date, metrics.metric
 ),
 
 days as (
@@ -29,16 +50,13 @@ variants as (
     select named.variant from (values ('champion'), ('canary')) as named (variant)
 ),
 
-metrics as (
-    select named.metric from (values ('ctr'), ('session_success')) as named (metric)
-),
-
 {# An arm without traffic must stand there with 0 users, not be missing. #}
 cells as (
     select
         looks.*,
         variants.variant,
-        metrics.metric
+        metrics.metric,
+        metrics.kind
     from looks
     cross join variants
     cross join metrics
@@ -51,8 +69,8 @@ user_totals as (
         users.assigned_variant as variant,
         user_days.metric,
         user_days.user_id,
-        cast(sum(user_days.numerator) as double) as y,
-        cast(sum(user_days.denominator) as double) as d
+        {{ exact_sum('user_days.numerator') }} as y,
+        {{ exact_sum('user_days.denominator') }} as d
     from looks
     inner join user_days
         on
@@ -77,11 +95,11 @@ arms as (
         variant,
         metric,
         count(*) as n_users,
-        sum(y) as sum_y,
-        sum(d) as sum_d,
-        sum(y * y) as sum_yy,
-        sum(d * d) as sum_dd,
-        sum(y * d) as sum_yd
+        {{ exact_sum('y') }} as sum_y,
+        {{ exact_sum('d') }} as sum_d,
+        {{ exact_sum('y * y') }} as sum_yy,
+        {{ exact_sum('d * d') }} as sum_dd,
+        {{ exact_sum('y * d') }} as sum_yd
     from user_totals
     group by deployment_id, look_date, variant, metric
 )
@@ -103,7 +121,8 @@ select
         sqrt({{ delta_method_variance(
             'arms.sum_y', 'arms.sum_d', 'arms.sum_yy', 'arms.sum_dd', 'arms.sum_yd'
         ) }}) as double
-    ) as std_error
+    ) as std_error,
+    cast(cells.kind as varchar) as kind
 from cells
 left join arms
     on

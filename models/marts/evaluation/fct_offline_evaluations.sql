@@ -6,14 +6,11 @@
     materialized='incremental',
     incremental_strategy='delete+insert',
     unique_key='evaluation_id',
-    on_schema_change='append_new_columns'
+    on_schema_change='append_new_columns',
+    pre_hook="{{ check_gate_metric(ref('metrics')) }}"
 ) }}
 
-{% set metrics = offline_metrics() %}
-{% set sums = [
-    'n_searches', 'n_clicked_searches', 'ndcg', 'dcg', 'reciprocal_rank', 'click_weight',
-    'ips_dcg', 'ips_ideal_dcg', 'ips_gain', 'ips_reciprocal_rank'
-] %}
+{% set sums = offline_sums() | map(attribute='name') | list %}
 {% set tail = (1 - var('confidence_level')) / 2 %}
 
 -- noqa: disable=LT02
@@ -28,11 +25,24 @@ with evaluations as (
     {% endif %}
 ),
 
+metrics as (
+    select * from {{ ref('metrics') }}
+    where stage = 'offline'
+),
+
+{# Side by side for the draws, which then are as many as users, not as users and sums. #}
 user_sums as (
-    select user_sums.*
-    from {{ ref('int_evaluation_users__summed') }} as user_sums
+    select
+        {% for name in sums %}
+        max(case when summed.sum_name = '{{ name }}' then summed.value end) as {{ name }},
+        {% endfor %}
+        summed.evaluation_id,
+        summed.side,
+        summed.user_id
+    from {{ ref('int_evaluation_users__summed') }} as summed
     inner join evaluations
-        on user_sums.evaluation_id = evaluations.evaluation_id
+        on summed.evaluation_id = evaluations.evaluation_id
+    group by summed.evaluation_id, summed.side, summed.user_id
 ),
 
 paired_sums as (
@@ -92,20 +102,37 @@ replicate_sums as (
     group by evaluation_id, replicate
 ),
 
-replicate_metrics as (
-    {% for metric in metrics %}
-    {% set outer = loop %}
+sums_by_name as (
     {% for side in ('challenger', 'champion') %}
+    {% set is_last_side = loop.last %}
+    {% for name in sums %}
     select
         evaluation_id,
         '{{ side }}' as side,
         replicate,
-        '{{ metric.metric }}' as metric,
-        {{ ratio(side ~ '_' ~ metric.numerator, side ~ '_' ~ metric.denominator) }} as value
+        '{{ name }}' as sum_name,
+        {{ side }}_{{ name }} as value
     from replicate_sums
-    {{ 'union all' if not (outer.last and loop.last) }}
+    {{ 'union all' if not (is_last_side and loop.last) }}
     {% endfor %}
     {% endfor %}
+),
+
+replicate_metrics as (
+    select
+        numerators.evaluation_id,
+        numerators.side,
+        numerators.replicate,
+        metrics.metric,
+        {{ ratio('numerators.value', 'denominators.value') }} as value
+    from metrics
+    inner join sums_by_name as numerators on metrics.numerator = numerators.sum_name
+    inner join sums_by_name as denominators
+        on
+            metrics.denominator = denominators.sum_name
+            and numerators.evaluation_id = denominators.evaluation_id
+            and numerators.side = denominators.side
+            and numerators.replicate = denominators.replicate
 ),
 
 {# The champion against itself has no difference to speak of: null, and so are its bounds. #}
@@ -159,16 +186,6 @@ counts as (
     group by evaluation_id
 ),
 
-metric_names as (
-    select named.metric
-    from (
-        values
-        {% for metric in metrics %}
-        ('{{ metric.metric }}'){{ ',' if not loop.last }}
-        {% endfor %}
-    ) as named (metric)
-),
-
 sides as (
     select
         evaluations.*,
@@ -194,7 +211,8 @@ answered as (
         sides.window_start,
         sides.window_end,
         sides.requested_at,
-        metric_names.metric,
+        metrics.metric,
+        metrics.minimum_effect,
         estimates.value,
         estimates.value_ci_low,
         estimates.value_ci_high,
@@ -206,15 +224,15 @@ answered as (
         coalesce(counts.n_clicks, 0) as n_clicks,
         counts.effective_clicks,
         {# Only the challenger's row: the gate reads exactly one row per evaluation. #}
-        metric_names.metric = '{{ var("gate_metric") }}' and sides.side = 'challenger'
+        metrics.metric = '{{ var("gate_metric") }}' and sides.side = 'challenger'
             as is_gate_metric
     from sides
-    cross join metric_names
+    cross join metrics
     left join estimates
         on
             sides.evaluation_id = estimates.evaluation_id
             and sides.side = estimates.side
-            and metric_names.metric = estimates.metric
+            and metrics.metric = estimates.metric
     left join counts
         on sides.evaluation_id = counts.evaluation_id
 )
@@ -238,7 +256,7 @@ select
     is_gate_metric,
     {# A percentile interval of a handful of users or clicks is too narrow to be believed. #}
     is_gate_metric
-        and coalesce(delta_ci_low > 0, false)
+        and coalesce(delta_ci_low > minimum_effect, false)
         and n_users >= {{ var('min_evaluation_users') }}
         and n_clicks >= {{ var('min_evaluation_clicks') }} as is_better,
     cast(window_start as timestamp) as window_start,

@@ -9,7 +9,7 @@ series also differs in marker or dash.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -32,6 +32,7 @@ GREEN = "#00805e"
 
 MAX_RANKS = 50
 MAX_CONTEXTS = 6
+MOST_PANELS_BESIDE = 3
 BAND_FROM_RANKS = 25
 
 LOOPS = {
@@ -375,39 +376,45 @@ def forest(rows: Sequence[Row], layout: Layout) -> Figure | None:
     return figure
 
 
-def canary_sequence(panels: Sequence[tuple[str, Sequence[Row]]], layout: Layout) -> Figure | None:
-    """Difference canary minus champion at every look, one panel a metric.
+@dataclass(frozen=True)
+class Panel:
+    """A metric at every look, with its date, delta, ci_low, ci_high, decision and is_final."""
 
-    Args:
-        panels: (title, rows), rows being `look_date, delta, ci_low, ci_high, decision, is_final`
-            with the difference as a share (0.01 is drawn as one percentage point).
-        layout: the room.
-    """
+    title: str
+    is_share: bool
+    rows: Sequence[Row]
+
+
+def canary_sequence(panels: Sequence[Panel], layout: Layout) -> Figure | None:
+    """Difference canary minus champion at every look, one panel a metric."""
     panels = [
-        (title, [row for row in rows if _is_number(row["delta"])])
-        for title, rows in panels
-        if any(_is_number(row["delta"]) for row in rows)
+        replace(panel, rows=rows)
+        for panel in panels
+        if (rows := [row for row in panel.rows if _is_number(row["delta"])])
     ]
     if not panels:
         return None
-    columns = 1 if layout.narrow else len(panels)
+    columns = 1 if layout.narrow else min(len(panels), MOST_PANELS_BESIDE)
     rows_of_panels = math.ceil(len(panels) / columns)
     figure = _figure(layout, (2.7 if layout.narrow else 3.0) * rows_of_panels)
     axes = figure.subplots(rows_of_panels, columns, squeeze=False).ravel()
+    for spare in axes[len(panels) :]:
+        spare.set_visible(False)
     handles: dict[str, Any] = {}
-    for index, (ax, (title, rows)) in enumerate(zip(axes, panels, strict=True)):
+    for index, (ax, panel) in enumerate(zip(axes, panels, strict=False)):
+        rows, scale = panel.rows, 100 if panel.is_share else 1
         x = [row["look_date"] for row in rows]
         with_interval = [
             row for row in rows if _is_number(row["ci_low"]) and _is_number(row["ci_high"])
         ]
         at = [row["look_date"] for row in with_interval]
-        low = [row["ci_low"] * 100 for row in with_interval]
-        high = [row["ci_high"] * 100 for row in with_interval]
+        low = [row["ci_low"] * scale for row in with_interval]
+        high = [row["ci_high"] * scale for row in with_interval]
         band = ax.fill_between(at, low, high, color=BLUE, alpha=0.18, linewidth=0)
         ax.vlines(at, low, high, color=BLUE, linewidth=1.1)
         (line,) = ax.plot(
             x,
-            [row["delta"] * 100 for row in rows],
+            [row["delta"] * scale for row in rows],
             color=BLUE,
             linewidth=2,
             marker="o",
@@ -418,7 +425,7 @@ def canary_sequence(panels: Sequence[tuple[str, Sequence[Row]]], layout: Layout)
         if decided is not None:
             (end,) = ax.plot(
                 decided["look_date"],
-                decided["delta"] * 100,
+                decided["delta"] * scale,
                 marker="D",
                 markersize=9,
                 markerfacecolor="none",
@@ -439,9 +446,9 @@ def canary_sequence(panels: Sequence[tuple[str, Sequence[Row]]], layout: Layout)
             ax.set_xticks(x)
         ax.xaxis.set_major_formatter(FuncFormatter(_day))
         ax.yaxis.set_major_formatter(FuncFormatter(_signed))
-        ax.set_title(f"{title}: canary minus champion")
-        if index % columns == 0:
-            ax.set_ylabel("percentage points")
+        ax.set_title(f"{panel.title}: canary minus champion")
+        if index % columns == 0 or not panel.is_share:
+            ax.set_ylabel("percentage points" if panel.is_share else "difference")
         handles = {
             "difference and confidence sequence": (band, line),
             **handles,

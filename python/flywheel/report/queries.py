@@ -55,9 +55,11 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "fct_canary_decisions": (
         "deployment_id", "look", "look_date", "decision", "reason", "e_value", "ci_low", "ci_high",
         "delta", "metric", "srm_p", "n_champion_users", "n_canary_users", "is_final",
-        "n_mixed_users", "ctr_champion", "ctr_canary", "ctr_delta", "ctr_ci_low", "ctr_ci_high",
-        "ctr_e_value", "success_champion", "success_canary", "success_delta", "success_ci_low",
-        "success_ci_high", "success_e_value",
+        "n_mixed_users",
+    ),
+    "fct_canary_comparisons": (
+        "deployment_id", "look", "metric", "priority", "label", "kind", "champion_value",
+        "canary_value", "delta", "ci_low", "ci_high", "e_value",
     ),
     "fct_offline_online_ledger": (
         "deployment_id", "challenger_version", "champion_version", "offline_verdict", "outcome",
@@ -263,6 +265,12 @@ from fct_canary_decisions
 order by deployment_id, look
 """
 
+CANARY_COMPARISONS = """
+select *
+from fct_canary_comparisons
+order by deployment_id, priority, look
+"""
+
 ITERATIONS = """
 select *
 from fct_flywheel_iterations
@@ -302,6 +310,7 @@ class ReportData:
         evaluations: rows of the newest offline evaluation.
         verdict: what that came to, or None.
         canary_decisions: one row a (deployment, look), in order.
+        canary_comparisons: one row a (deployment, metric, look), in order.
         ledger: one row a deployment, in order: predicted offline, observed online.
         iterations: one row a turn of the loop, in order.
         model_versions: one row a model, the newest first.
@@ -322,6 +331,7 @@ class ReportData:
     evaluations: list[Row]
     verdict: Row | None
     canary_decisions: list[Row]
+    canary_comparisons: list[Row]
     ledger: list[Row]
     iterations: list[Row]
     model_versions: list[Row]
@@ -361,6 +371,7 @@ def read_report_data(connection: duckdb.DuckDBPyConnection) -> ReportData:
         evaluations=rows(EVALUATIONS),
         verdict=verdict[0] if verdict else None,
         canary_decisions=rows(CANARY_DECISIONS),
+        canary_comparisons=rows(CANARY_COMPARISONS),
         ledger=rows(LEDGER),
         iterations=rows(ITERATIONS),
         model_versions=rows(MODEL_VERSIONS),

@@ -115,7 +115,11 @@ def _render(data: ReportData, truth: Truth, settings: Settings, tell: Progress) 
     )
     environment.filters.update(words.FILTERS)
     environment.globals.update(
-        interval=words.interval, points_interval=words.points_interval, period=words.period
+        interval=words.interval,
+        measure=words.measure,
+        difference=words.difference,
+        difference_interval=words.difference_interval,
+        period=words.period,
     )
     parts: dict[str, Callable[[], Any]] = {
         "cards": lambda: sections.cards(data),

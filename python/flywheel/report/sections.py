@@ -23,8 +23,6 @@ MIN_CORRELATED = 3
 # Beyond this a metric is no share, and one axis cannot serve it and an nDCG.
 LARGEST_DRAWN_VALUE = 1.5
 
-CANARY_METRICS = (("ctr", "CTR"), ("success", "Session success"))
-
 
 @dataclass(frozen=True)
 class Truth:
@@ -248,28 +246,35 @@ def deployments(data: ReportData) -> list[dict[str, Any]]:
     newest_first = sorted(
         by_deployment, key=lambda name: (by_deployment[name][-1]["look_date"], name), reverse=True
     )
+    compared: dict[str, dict[str, list[Row]]] = {}
+    for row in data.canary_comparisons:
+        of_metrics = compared.setdefault(row["deployment_id"], {})
+        of_metrics.setdefault(row["metric"], []).append(row)
     return [
-        _deployment(name, by_deployment[name], index) for index, name in enumerate(newest_first)
+        _deployment(name, by_deployment[name], compared.get(name, {}), index)
+        for index, name in enumerate(newest_first)
     ]
 
 
-def _deployment(name: str, looks: list[Row], index: int) -> dict[str, Any]:
+def _deployment(
+    name: str, looks: list[Row], compared: Mapping[str, list[Row]], index: int
+) -> dict[str, Any]:
+    """A deployment's decision and, metric by metric, what it rests on."""
     # What later looks say changes nothing: a deployment's decision is its first.
     final = next((row for row in looks if row["is_final"]), None)
     said = final or looks[-1]
-    metrics = [
-        {"title": title}
-        | {
-            part: said[f"{prefix}_{part}"]
-            for part in ("champion", "canary", "delta", "ci_low", "ci_high", "e_value")
-        }
-        for prefix, title in CANARY_METRICS
-    ]
+    metrics = [row for rows in compared.values() for row in rows if row["look"] == said["look"]]
+    by_look = {row["look"]: row for row in looks}
     parts = ("delta", "ci_low", "ci_high")
     panels = [
-        (title, [row | {part: row[f"{prefix}_{part}"] for part in parts} for row in looks])
-        for prefix, title in CANARY_METRICS
+        charts.Panel(
+            words.plain_label(rows[0]["label"]),
+            rows[0]["kind"] != "amount",
+            [by_look[row["look"]] | {part: row[part] for part in parts} for row in rows],
+        )
+        for rows in compared.values()
     ]
+    kinds = {metric: rows[0]["kind"] for metric, rows in compared.items()}
     picture = None
     if index < MAX_DEPLOYMENTS:
         picture = responsive_svg(
@@ -281,7 +286,7 @@ def _deployment(name: str, looks: list[Row], index: int) -> dict[str, Any]:
     return {
         "deployment_id": name,
         "title": f"{name}, {share:.0%} of the users" if share else name,
-        "looks": looks,
+        "looks": [row | {"kind": kinds.get(row["metric"])} for row in looks],
         "said": said,
         "final_look": final["look"] if final else None,
         "metrics": metrics,
@@ -323,12 +328,16 @@ def turns(data: ReportData, truth: Truth) -> dict[str, Any]:
     found = {(row["turn"], row["loop"]): row["true_ndcg"] for row in truth.turns}
     metrics = distinct(row["offline_metric"] for row in data.iterations)
     unit = words.metric_name(metrics[0]) if len(metrics) == 1 else "gate metric"
+    kinds = {row["metric"]: row["kind"] for row in data.canary_comparisons}
+    rows = [row | {"kind": kinds.get(row["online_metric"])} for row in data.iterations]
+    drawn = [row | {"online_delta": None} if row["kind"] == "amount" else row for row in rows]
     return {
+        "rows": rows,
         "unit": unit,
         "deltas": responsive_svg(
             "deltas",
             "Offline and online difference between challenger and champion at each turn.",
-            lambda layout: charts.iteration_deltas(data.iterations, unit, layout),
+            lambda layout: charts.iteration_deltas(drawn, unit, layout),
         ),
         "picture": responsive_svg(
             "truth",

@@ -106,6 +106,27 @@ def interval(low: Any, high: Any, digits: int = 3) -> str:
     return f"[{number(low, digits)}, {number(high, digits)}]"
 
 
+def measure(value: Any, kind: Any) -> str:
+    """A canary's metric: in percent, or as it stands where it is an amount."""
+    return number(value) if kind == "amount" else share(value, 2)
+
+
+def difference(value: Any, kind: Any) -> str:
+    """A difference of a canary's metric: in percentage points, or as it stands of amounts."""
+    if kind != "amount":
+        return points(value)
+    return NOTHING if not _is_number(value) else signed(value, 3)
+
+
+def difference_interval(low: Any, high: Any, kind: Any) -> str:
+    """Its interval: in percentage points, or as it stands of amounts."""
+    if kind != "amount":
+        return points_interval(low, high)
+    if not _is_number(low) or not _is_number(high):
+        return NOTHING
+    return f"[{signed(low, 3)}, {signed(high, 3)}]"
+
+
 def points_interval(low: Any, high: Any, digits: int = 2) -> str:
     """An interval of a difference of two shares, in percentage points."""
     if not _is_number(low) or not _is_number(high):
@@ -207,7 +228,6 @@ FILTERS = {
     "plain": plain,
     "signed": signed,
     "share": share,
-    "points": points,
     "p_value": p_value,
     "e_value": e_value,
     "moment": moment,
