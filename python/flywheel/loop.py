@@ -21,6 +21,7 @@ from flywheel.warehouse import connect
 AFTER_SCORING = ("path:models/intermediate/evaluation", "path:models/marts/evaluation")
 AFTER_REGISTRY = (
     "path:models/intermediate/canary",
+    "path:models/intermediate/flywheel",
     "path:models/marts/canary",
     "path:models/marts/flywheel",
     "dim_model_versions",
@@ -155,10 +156,8 @@ def judge(
             """
             select decision, reason, look, look_date, metric, delta, ci_low, ci_high, e_value,
                 srm_p, is_safe_to_ramp
-            from fct_canary_decisions
+            from main_intermediate.int_deployments__decided
             where deployment_id = ?
-            order by decision = 'continue', look * if(decision = 'continue', -1, 1)
-            limit 1
             """,
             [running.deployment_id],
         )
@@ -462,43 +461,10 @@ def _record_interrupted(settings: Settings) -> int:
     with connect(settings) as connection:
         untold = connection.execute(
             """
-            with newest_evaluations as (
-                select
-                    model_version,
-                    champion_version,
-                    arg_max(evaluation_id, (requested_at, evaluation_id)) as evaluation_id
-                from flywheel_state.evaluations
-                group by model_version, champion_version
-            ),
-            -- what was evaluated is the judged model, what was deployed its refit
-            judged as (
-                select
-                    deployments.*,
-                    coalesce(
-                        json_extract_string(model_versions.params, '$.refit_of'),
-                        deployments.challenger_version
-                    ) as judged_version
-                from flywheel_state.deployments as deployments
-                left join flywheel_state.model_versions as model_versions
-                    on deployments.challenger_version = model_versions.model_version
-            )
-            select
-                deployments.started_at,
-                deployments.judged_version,
-                deployments.challenger_version,
-                deployments.champion_version,
-                newest_evaluations.evaluation_id,
-                deployments.deployment_id,
-                deployments.canary_share
-            from judged as deployments
-            left join newest_evaluations
-                on deployments.judged_version = newest_evaluations.model_version
-                and deployments.champion_version = newest_evaluations.champion_version
-            where deployments.deployment_id not in (
-                select deployment_id from flywheel_state.iterations where deployment_id is not null
-            )
-                and deployments.outcome is distinct from 'ramped'
-            order by deployments.deployment_id
+            select started_at, challenger_version, deployed_version, champion_version,
+                evaluation_id, deployment_id, canary_share
+            from main_intermediate.int_turns__interrupted
+            order by deployment_id
             """
         ).fetchall()
     for at, judged, deployed, champion, evaluation_id, deployment_id, share in untold:

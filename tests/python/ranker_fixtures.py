@@ -1,5 +1,6 @@
 """A small warehouse with known truth, for the tests of ranker, registry and deployment."""
 
+import functools
 import json
 import re
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 
 from flywheel.settings import Settings
 from flywheel.warehouse import connect
+from sql_project import SqlProject
 
 PROJECT = Path(__file__).parents[2]
 NOW = datetime(2026, 3, 1, 12)
@@ -25,15 +27,33 @@ def state_tables() -> dict[str, str]:
     return {name: " ".join(columns.split()) for name, columns in found}
 
 
+@functools.cache
+def live_views() -> dict[str, str]:
+    """SQL of the models that Python asks between builds, by their places."""
+    project = SqlProject(has_schemas=True)
+    return {
+        "dim_model_versions": project.model("dim_model_versions"),
+        "main_intermediate.int_turns__interrupted": project.model("int_turns__interrupted"),
+    }
+
+
+def create_state(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the empty state tables, and the views of them."""
+    connection.execute("create schema flywheel_state")
+    connection.execute("create schema main_intermediate")
+    for name, columns in state_tables().items():
+        connection.execute(f"create table flywheel_state.{name} ({columns})")
+    for name, sql in live_views().items():
+        connection.execute(f"create view {name} as {sql}")
+
+
 def new_flywheel(folder: Path) -> Settings:
     """An empty home with a warehouse that holds the empty state tables."""
     home = folder / "home"
     home.mkdir(parents=True)
     settings = Settings(project=PROJECT, home=home, database=home / "warehouse.duckdb")
     with connect(settings, read_only=False) as connection:
-        connection.execute("create schema flywheel_state")
-        for name, columns in state_tables().items():
-            connection.execute(f"create table flywheel_state.{name} ({columns})")
+        create_state(connection)
     return settings
 
 

@@ -42,16 +42,17 @@ class SqlProject:
 
     Args:
         variables: vars that differ from those of dbt_project.yml.
+        has_schemas: sources are named with their schema, as in a warehouse.
     """
 
-    def __init__(self, **variables: Any) -> None:
+    def __init__(self, *, has_schemas: bool = False, **variables: Any) -> None:
         config = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())
         self._variables = config["vars"] | variables
         self._environment = _environment()
         self._environment.globals |= {
             "var": self.variable,
             "ref": self._ref,
-            "source": lambda schema, name: name,
+            "source": lambda schema, name: f"{schema}.{name}" if has_schemas else name,
             "config": lambda **_: "",
             "is_incremental": lambda: False,
             "execute": True,

@@ -13,6 +13,7 @@ from flywheel.settings import Settings
 from flywheel.terminal import Terminal
 from flywheel.warehouse import connect
 from ranker_fixtures import NOW, FakeModel, new_flywheel
+from sql_project import SqlProject
 
 
 @pytest.fixture
@@ -183,9 +184,13 @@ def test_the_warehouse_decides_whether_the_share_is_raised(settings: Settings, m
         with connect(settings, read_only=False) as connection:
             connection.execute(
                 "create table if not exists fct_canary_decisions (deployment_id varchar, "
-                "look integer, look_date date, decision varchar, reason varchar, metric varchar, "
-                "delta double, ci_low double, ci_high double, e_value double, srm_p double, "
-                "is_safe_to_ramp boolean)"
+                "look integer, look_date date, decision varchar, is_final boolean, reason varchar, "
+                "metric varchar, delta double, ci_low double, ci_high double, e_value double, "
+                "srm_p double, is_safe_to_ramp boolean)"
+            )
+            connection.execute(
+                "create or replace view main_intermediate.int_deployments__decided as "
+                + SqlProject().model("int_deployments__decided")
             )
             connection.execute(
                 "insert into fct_canary_decisions by name select ? as deployment_id, ? as look, "

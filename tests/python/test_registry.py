@@ -21,7 +21,7 @@ from flywheel.registry import ledger, manifest, reading, rows
 from flywheel.settings import Settings
 from flywheel.warehouse import connect
 from patience import PATIENCE
-from ranker_fixtures import NOW, FakeModel, holders, new_flywheel, state_tables
+from ranker_fixtures import NOW, FakeModel, create_state, holders, new_flywheel, state_tables
 
 
 @pytest.fixture
@@ -371,9 +371,7 @@ def test_repair_leaves_other_peoples_models_alone(settings: Settings):
     registry.register(settings, FakeModel("v1"), at=NOW)
     other = Settings(settings.project, settings.home, settings.home / "other.duckdb")
     with connect(other, read_only=False) as connection:
-        connection.execute("create schema flywheel_state")
-        for name, columns in state_tables().items():
-            connection.execute(f"create table flywheel_state.{name} ({columns})")
+        create_state(connection)
     foreign = settings.models / f"{files.TEMPORARY_PREFIX}v8"
     foreign.mkdir()
     (foreign / registry.PENDING).write_text(f"{settings.database}\n")
@@ -443,7 +441,7 @@ def prepare(settings: Settings, action: str) -> None:
         registry.register(settings, FakeModel("v3"), at=NOW)
     if "windows" in BEFORE[action]:
         with connect(settings, read_only=False) as connection:
-            connection.execute("create schema main_intermediate")
+            connection.execute("create schema if not exists main_intermediate")
             connection.execute(
                 "create table main_intermediate.int_windows as select ? as evaluation_end", [NOW]
             )

@@ -1,3 +1,6 @@
+{# A view, so that the registry's commands can ask it in the middle of a change. #}
+{{ config(materialized='view') }}
+
 with model_versions as (
     select * from {{ source('flywheel_state', 'model_versions') }}
 ),
@@ -24,6 +27,38 @@ numbered_events as (
 last_events as (
     select * from numbered_events
     where recency = 1
+),
+
+promotions as (
+    select
+        model_version,
+        min(event_id) as event_id
+    from registry_events
+    where from_state = 'canary' and to_state = 'champion'
+    group by model_version
+),
+
+taken_back as (
+    select distinct model_version
+    from registry_events
+    where from_state = 'champion' and to_state = 'rolled_back'
+),
+
+{#
+    A promotion adds to the line of champions and a roll-back takes the last one off, so whoever
+    comes before the last is what a roll-back restores; a restored champion keeps its place.
+#}
+champions as (
+    select
+        promotions.model_version,
+        lead(promotions.model_version) over (order by promotions.event_id) is null as is_current,
+        coalesce(
+            lag(promotions.model_version) over (order by promotions.event_id), 'logged'
+        ) as previous_champion
+    from promotions
+    left join taken_back
+        on promotions.model_version = taken_back.model_version
+    where taken_back.model_version is null
 )
 
 select
@@ -41,7 +76,11 @@ select
     cast(model_versions.params as varchar) as params,
     cast(model_versions.metrics as varchar) as metrics,
     cast(last_events.reason as varchar) as reason,
-    cast({{ json_string('model_versions.params', '$.refit_of') }} as varchar) as refit_of
+    cast({{ json_string('model_versions.params', '$.refit_of') }} as varchar) as refit_of,
+    cast(coalesce(champions.is_current, false) as boolean) as is_current_champion,
+    cast(champions.previous_champion as varchar) as previous_champion
 from model_versions
 left join last_events
     on model_versions.model_version = last_events.model_version
+left join champions
+    on model_versions.model_version = champions.model_version

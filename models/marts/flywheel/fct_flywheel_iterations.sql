@@ -6,24 +6,8 @@ verdicts as (
     select * from {{ ref('fct_offline_verdicts') }}
 ),
 
-decisions as (
-    select * from {{ ref('fct_canary_decisions') }}
-),
-
-{# The look that decided; while none has, the latest. #}
-numbered_decisions as (
-    select
-        *,
-        row_number() over (
-            partition by deployment_id
-            order by case when is_final then 0 else 1 end, look desc
-        ) as preference
-    from decisions
-),
-
 online as (
-    select * from numbered_decisions
-    where preference = 1
+    select * from {{ ref('int_deployments__decided') }}
 )
 
 select

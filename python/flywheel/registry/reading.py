@@ -1,15 +1,16 @@
-"""Reads the registry's tables."""
+"""Reads the registry's tables, and what the warehouse makes of them: states and champions."""
 
 import json
 
 import duckdb
 
-from flywheel.deployment import Deployment, ModelFile
+from flywheel.deployment import LOGGED_ORDER, Deployment, ModelFile
 from flywheel.errors import FlywheelError
 from flywheel.registry.records import BEHAVIOR, Event, ModelVersion, RegistryState, Snapshot
 from flywheel.registry.states import UNREGISTERED
 
 STATE_TABLES = ("model_versions", "registry_events", "deployments", "behavior_snapshots")
+MODELS = "dim_model_versions"
 
 
 def read_state(connection: duckdb.DuckDBPyConnection) -> RegistryState:
@@ -21,7 +22,7 @@ def read_state(connection: duckdb.DuckDBPyConnection) -> RegistryState:
     missing = missing_tables(connection)
     if missing:
         raise FlywheelError(
-            f"The warehouse has no table flywheel_state.{missing[0]}; run `flywheel build` first."
+            f"The warehouse has no table {missing[0]}; run `flywheel build` first."
         )
     events = tuple(
         Event(*row[:6], evidence=json.loads(row[6] or "{}"))
@@ -30,7 +31,8 @@ def read_state(connection: duckdb.DuckDBPyConnection) -> RegistryState:
             "from flywheel_state.registry_events order by event_id"
         ).fetchall()
     )
-    states = {event.model_version: event.to_state for event in events}
+    # In order of registration, which is the order of each version's first event.
+    registered = dict.fromkeys(event.model_version for event in events)
     snapshots = tuple(
         Snapshot(*row[:3], ModelFile(*row[3:5]), row[5])
         for row in connection.execute(
@@ -40,10 +42,11 @@ def read_state(connection: duckdb.DuckDBPyConnection) -> RegistryState:
     )
     newest = {snapshot.model_version: snapshot for snapshot in snapshots}
     versions: dict[str, ModelVersion] = {}
-    for row in connection.execute(
+    champion = previous_champion = LOGGED_ORDER
+    for *row, state, is_current_champion, previous in connection.execute(
         "select model_version, registered_at, window_start, window_end, fingerprint, "
-        "artifact_path, artifact_sha256, features, metrics, params "
-        "from flywheel_state.model_versions"
+        "artifact_path, artifact_sha256, features, metrics, params, state, is_current_champion, "
+        f"previous_champion from {MODELS}"
     ).fetchall():
         params = json.loads(row[9] or "{}")
         files = {role: ModelFile(**file) for role, file in params.get("files", {}).items()}
@@ -52,7 +55,7 @@ def read_state(connection: duckdb.DuckDBPyConnection) -> RegistryState:
             files[BEHAVIOR] = snapshot.file
         versions[row[0]] = ModelVersion(
             version=row[0],
-            state=states.get(row[0], UNREGISTERED),
+            state=state if row[0] in registered else UNREGISTERED,
             registered_at=row[1],
             window_start=row[2],
             window_end=row[3],
@@ -65,6 +68,8 @@ def read_state(connection: duckdb.DuckDBPyConnection) -> RegistryState:
             files=files,
             snapshot=snapshot,
         )
+        if is_current_champion:
+            champion, previous_champion = row[0], previous
     deployments = tuple(
         Deployment(*row)
         for row in connection.execute(
@@ -73,23 +78,29 @@ def read_state(connection: duckdb.DuckDBPyConnection) -> RegistryState:
             "from flywheel_state.deployments order by deployment_id"
         ).fetchall()
     )
-    # In order of registration, which is the order of each version's first event.
-    names = [name for name in states if name in versions]
-    names += sorted(name for name in versions if name not in states)
+    names = [name for name in registered if name in versions]
+    names += sorted(name for name in versions if name not in registered)
     return RegistryState(
         versions={name: versions[name] for name in names},
         events=events,
         deployments=deployments,
         snapshots=snapshots,
+        champion=champion,
+        previous_champion=previous_champion,
     )
 
 
 def missing_tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """Those of the registry's tables that do not exist yet."""
+    """Those of the registry's tables that do not exist yet, or are of an older project."""
     present = {
         row[0]
         for row in connection.execute(
             "select table_name from duckdb_tables() where schema_name = 'flywheel_state'"
         ).fetchall()
     }
-    return [name for name in STATE_TABLES if name not in present]
+    missing = [f"flywheel_state.{name}" for name in STATE_TABLES if name not in present]
+    (is_read,) = connection.execute(
+        "select count(*) > 0 from duckdb_columns() where schema_name = current_schema() "
+        f"and table_name = '{MODELS}' and column_name = 'is_current_champion'"
+    ).fetchone()
+    return missing if is_read else [*missing, MODELS]

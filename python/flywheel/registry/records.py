@@ -11,7 +11,7 @@ import duckdb
 from flywheel import deployment
 from flywheel.deployment import LOGGED_ORDER, Deployment, ModelFile, utc_now
 from flywheel.errors import FlywheelError
-from flywheel.registry.states import CANARY, CHALLENGER, CHAMPION, ROLLED_BACK
+from flywheel.registry.states import CANARY, CHALLENGER
 
 BEHAVIOR = "behavior"
 """Role of the file of behavioural features among a model's files."""
@@ -99,37 +99,23 @@ class Event:
 
 @dataclass(frozen=True)
 class RegistryState:
-    """Everything the registry's tables say, in order of event."""
+    """Everything the registry's tables say, in order of event.
+
+    Attributes:
+        versions: by name, in order of registration.
+        events: every move of a model.
+        deployments: each canary at one share.
+        snapshots: what models knew of behaviour, and when.
+        champion: version of the champion; 'logged' where no model has been promoted.
+        previous_champion: what a roll-back of the champion restores.
+    """
 
     versions: dict[str, ModelVersion] = field(default_factory=dict)
     events: tuple[Event, ...] = ()
     deployments: tuple[Deployment, ...] = ()
     snapshots: tuple[Snapshot, ...] = ()
-
-    @property
-    def champions(self) -> tuple[str, ...]:
-        """The line of champions, the first one first, without those rolled back; last = current.
-
-        A promotion adds to the line and a roll-back takes the last one off, so whatever comes
-        before the last is what a roll-back restores.
-        """
-        line: list[str] = []
-        for event in self.events:
-            if event.to_state == CHAMPION and event.from_state == CANARY:
-                line.append(event.model_version)
-            elif event.from_state == CHAMPION and event.to_state == ROLLED_BACK:
-                line.remove(event.model_version)
-        return tuple(line)
-
-    @property
-    def champion(self) -> str:
-        """Version of the champion; 'logged' where no model has been promoted."""
-        return self.champions[-1] if self.champions else LOGGED_ORDER
-
-    @property
-    def previous_champion(self) -> str:
-        """What a roll-back of the champion restores."""
-        return self.champions[-2] if len(self.champions) > 1 else LOGGED_ORDER
+    champion: str = LOGGED_ORDER
+    previous_champion: str = LOGGED_ORDER
 
     @property
     def running(self) -> Deployment | None:
