@@ -20,7 +20,7 @@ by_rank as (
         propensity_context as context,
         rank,
         count(*) as n_impressions,
-        sum(clicked) as n_clicks,
+        cast(sum(clicked) as bigint) as n_clicks,
         avg(clicked) as click_rate
     from impressions
     group by propensity_context, rank

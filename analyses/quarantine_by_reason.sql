@@ -1,4 +1,4 @@
--- What could not be used, from which file, and what did it look like?
+-- What could not be used, where was it first seen, and what did it look like?
 with
 
 quarantined as (
@@ -10,15 +10,17 @@ quarantined as (
 final as (
 
     select
-        source_file,
+        source,
         reason,
         count(*) as n_rows,
-        min(row_number) as first_row,
-        min_by(payload, row_number) as first_payload
+        count(distinct source_file) as n_files,
+        min(source_file) as first_file,
+        min_by(row_number, (source_file, row_number)) as first_row,
+        min_by(payload, (source_file, row_number)) as first_payload
     from quarantined
-    group by source_file, reason
+    group by source, reason
 
 )
 
 select * from final
-order by n_rows desc, source_file, reason
+order by n_rows desc, source, reason

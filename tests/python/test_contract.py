@@ -22,6 +22,7 @@ from flywheel.contract.check import FixedTable, differences, fixed_tables
 from flywheel.contract.compare import compare
 from flywheel.contract.manifest import Project, parse_project
 from flywheel.errors import FlywheelError
+from flywheel.report.queries import QUESTIONS
 from flywheel.settings import Settings
 from tiny_manifest import data_test, project, tiny
 
@@ -475,7 +476,8 @@ def test_exposures_name_what_is_read(parsed: Project) -> None:
         return words & public
 
     suites = {f.stem for f in (PROJECT / "python/flywheel/validation/suites").rglob("*.yml")}
-    assert named["report"] == mentioned("python/flywheel/report", ".py")
+    asked = [mentioned("analyses", f"{name}.sql") for name in QUESTIONS.values()]
+    assert named["report"] == set().union(*asked)
     assert named["analyses"] == mentioned("analyses", ".sql")
     assert named["data_validation"] == suites & public
 

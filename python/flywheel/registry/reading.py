@@ -21,9 +21,7 @@ def read_state(connection: duckdb.DuckDBPyConnection) -> RegistryState:
     """
     missing = missing_tables(connection)
     if missing:
-        raise FlywheelError(
-            f"The warehouse has no table {missing[0]}; run `flywheel build` first."
-        )
+        raise FlywheelError(f"The warehouse has no table {missing[0]}; run `flywheel build` first.")
     events = tuple(
         Event(*row[:6], evidence=json.loads(row[6] or "{}"))
         for row in connection.execute(

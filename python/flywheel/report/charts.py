@@ -18,9 +18,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+from flywheel.analyses import Row
 from flywheel.report.words import plain_label
 
-Row = dict[str, Any]
 
 INK = "#1b1f24"
 MUTED = "#59636e"
@@ -292,14 +292,11 @@ def _draw_curve(
     return handles
 
 
-def weight_histogram(
-    weights: Sequence[Row], bins_per_octave: int, clip: float | None, layout: Layout
-) -> Figure | None:
+def weight_histogram(weights: Sequence[Row], clip: float | None, layout: Layout) -> Figure | None:
     """Clicks by weight, and the share of all weight they carry.
 
     Args:
-        weights: `bin, n_clicks, sum_weight`; bin b holds weights from 2^(b/bins_per_octave).
-        bins_per_octave: how many bins a doubling has.
+        weights: `bin_start, bin_end, n_clicks, sum_weight`.
         clip: the largest weight a click may carry, marked where it lies in the picture.
         layout: the room.
     """
@@ -309,8 +306,8 @@ def weight_histogram(
     ax = figure.subplots()
     clicks = sum(row["n_clicks"] for row in weights)
     total = sum(row["sum_weight"] for row in weights)
-    left = [2 ** (row["bin"] / bins_per_octave) for row in weights]
-    right = [2 ** ((row["bin"] + 1) / bins_per_octave) for row in weights]
+    left = [row["bin_start"] for row in weights]
+    right = [row["bin_end"] for row in weights]
     share = [row["n_clicks"] / clicks * 100 for row in weights]
     carried = [row["sum_weight"] / total * 100 for row in weights]
     width = [high - low for low, high in zip(left, right, strict=True)]

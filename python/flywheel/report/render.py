@@ -50,7 +50,7 @@ def write_report(
     tell = on_progress or (lambda done, total, label: None)
     path = Path(output) if output is not None else settings.reports / "report.html"
     with connect(settings) as connection:
-        data = read_report_data(connection)
+        data = read_report_data(connection, settings.project)
     page = _render(data, known, settings, tell)
     with _writing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -79,7 +79,7 @@ def write_curve_picture(
         raise FlywheelError(f"The picture {output} must end in .png or .svg; name it so.")
     known = _known(truth)
     with connect(settings) as connection:
-        data = read_report_data(connection)
+        data = read_report_data(connection, settings.project)
     with matplotlib.rc_context(charts.style(charts.WIDE)):
         figure = charts.curve_picture(
             data.propensities, data.raw_click_rates, known.propensities, known.turns

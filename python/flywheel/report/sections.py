@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from flywheel.report import charts, words
-from flywheel.report.queries import WEIGHT_BINS_PER_OCTAVE, ReportData, Row
+from flywheel.analyses import Row
+from flywheel.report.queries import ReportData
 from flywheel.report.svg import responsive_svg
 
 MAX_FILES = 12
@@ -41,13 +42,13 @@ def cards(data: ReportData) -> dict[str, Any]:
     """The key figures at the top."""
     searches = data.headline["n_searches"]
     humans = data.headline["n_human_searches"]
-    clicks = data.impressions["n_clicks"] or 0
-    champion = next((row for row in data.model_versions if row["state"] == "champion"), None)
+    clicks = data.headline["n_clicks"] or 0
+    champion = next((row for row in data.model_versions if row["is_current_champion"]), None)
     return {
         "humans": humans,
         "human_share": ratio(humans, searches),
         "clicks": clicks,
-        "click_rate": ratio(clicks, data.impressions["n_impressions"]),
+        "click_rate": ratio(clicks, data.headline["n_impressions"]),
         "estimators": sorted({row["estimator"] for row in data.propensities if row["is_active"]}),
         "diagnosed": next((row for row in data.diagnostics if row["is_active"]), None),
         "champion": champion,
@@ -56,14 +57,13 @@ def cards(data: ReportData) -> dict[str, Any]:
 
 
 def _last_decision(data: ReportData) -> Row | None:
-    """The last turn's decision; before the first turn, the last canary look's."""
+    """The last turn's decision; before the first turn, that of the last canary."""
     for row in reversed(data.iterations):
         if row["decision"]:
             return {"decision": row["decision"], "at": row["finished_at"]}
-    looks = sorted(data.canary_decisions, key=lambda row: (row["look_date"], row["deployment_id"]))
-    if looks:
-        return {"decision": looks[-1]["decision"], "at": looks[-1]["look_date"]}
-    return None
+    deciding = [row for row in data.canary_decisions if row["is_deciding"]]
+    last = max(deciding, key=lambda row: (row["look_date"], row["deployment_id"]), default=None)
+    return {"decision": last["decision"], "at": last["look_date"]} if last else None
 
 
 def reconciliation(data: ReportData) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def bots(data: ReportData) -> list[Row]:
         row
         | {
             "bar": round((ratio(row["n_searches"], most) or 0) * 100),
-            "share": ratio(row["n_searches"], data.headline["n_searches"]),
+            "share": row["share_of_searches"],
         }
         for row in data.bots
     ]
@@ -181,9 +181,7 @@ def weights(data: ReportData) -> dict[str, Any]:
         "picture": responsive_svg(
             "weights",
             "Histogram of the weights of clicks, and of the share of all weight they carry.",
-            lambda layout: charts.weight_histogram(
-                data.weights, WEIGHT_BINS_PER_OCTAVE, clip, layout
-            ),
+            lambda layout: charts.weight_histogram(data.weights, clip, layout),
         ),
         "n_clicks": clicks,
         "clip": clip,
@@ -194,10 +192,7 @@ def weights(data: ReportData) -> dict[str, Any]:
             row | {"ess_share": ratio(row["effective_sample_size"], row["n_clicks"])}
             for row in data.diagnostics
         ],
-        "labels": [
-            row | {"n_added": (row["ips_ctr"] - row["naive_ctr"]) * row["n_impressions"]}
-            for row in data.corrected_labels
-        ],
+        "labels": data.corrected_labels,
     }
 
 
@@ -260,9 +255,7 @@ def _deployment(
     name: str, looks: list[Row], compared: Mapping[str, list[Row]], index: int
 ) -> dict[str, Any]:
     """A deployment's decision and, metric by metric, what it rests on."""
-    # What later looks say changes nothing: a deployment's decision is its first.
-    final = next((row for row in looks if row["is_final"]), None)
-    said = final or looks[-1]
+    said = next(row for row in looks if row["is_deciding"])
     metrics = [row for rows in compared.values() for row in rows if row["look"] == said["look"]]
     by_look = {row["look"]: row for row in looks}
     parts = ("delta", "ci_low", "ci_high")
@@ -288,7 +281,7 @@ def _deployment(
         "title": f"{name}, {share:.0%} of the users" if share else name,
         "looks": [row | {"kind": kinds.get(row["metric"])} for row in looks],
         "said": said,
-        "final_look": final["look"] if final else None,
+        "final_look": said["look"] if said["is_final"] else None,
         "metrics": metrics,
         "picture": picture,
         "is_drawn": index < MAX_DEPLOYMENTS,
