@@ -11,6 +11,7 @@ final as (
 
     select
         estimator,
+        estimator_words,
         context,
         is_active,
         n_clicks,

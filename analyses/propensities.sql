@@ -7,20 +7,32 @@ propensities as (
 
 ),
 
+diagnostics as (
+
+    select * from {{ ref('fct_propensity_diagnostics') }}
+
+),
+
 final as (
 
     select
-        estimator,
-        context,
-        rank,
-        propensity,
-        ci_low,
-        ci_high,
-        n_impressions,
-        n_clicks,
-        is_identified,
-        is_active
+        propensities.estimator,
+        propensities.context,
+        propensities.rank,
+        propensities.propensity,
+        propensities.ci_low,
+        propensities.ci_high,
+        propensities.n_impressions,
+        propensities.n_clicks,
+        propensities.is_identified,
+        propensities.is_active,
+        coalesce(diagnostics.estimator_words, propensities.estimator) as estimator_words,
+        coalesce(diagnostics.is_assumption, false) as is_assumption
     from propensities
+    left join diagnostics
+        on
+            propensities.estimator = diagnostics.estimator
+            and propensities.context = diagnostics.context
 
 )
 

@@ -41,7 +41,7 @@ SCHEMA = {
     "fct_propensity_diagnostics": "estimator varchar, context varchar, is_active boolean,"
     " n_clicks bigint, effective_sample_size double, max_weight_share double,"
     " clipped_share double, alpha double, alpha_std_error double, n_connected_components integer,"
-    " trust_bias_p double, choice_reason varchar",
+    " trust_bias_p double, choice_reason varchar, estimator_words varchar, is_assumption boolean",
     "int_click_weights": "search_id varchar, doc_id varchar, rank integer, clicked integer,"
     " propensity double, ips_weight double, ips_label double",
     "fct_weak_labels": "query varchar, doc_id varchar, window_start timestamp,"
@@ -193,10 +193,12 @@ def fill(settings: Settings, contexts: tuple[str, ...] = ("all",)) -> None:
                         active,
                     ))  # fmt: skip
         insert(connection, "fct_position_propensities", rows)
+        words_of = {"randomised": "randomised traffic", "power_law": "power law", "ipf": "IPF"}
         insert(connection, "fct_propensity_diagnostics", [
             (estimator, context, estimator == "randomised", 6230, ess, share, clipped, alpha, se, 1,
              None, "Randomised traffic was chosen: each of the first ten ranks has at least 100 "
-             "randomised clicks.")
+             "randomised clicks.", words_of.get(estimator, estimator),
+             estimator in ("power_law", "none"))
             for context in contexts
             for estimator, ess, share, clipped, alpha, se in (
                 ("randomised", 4218.4, 0.00083, 0.0, 0.604, 0.021),
@@ -852,7 +854,7 @@ def test_missing_tables_and_columns_are_one_sentence(tmp_path: Path) -> None:
     with duckdb.connect(str(settings.database)) as connection:
         connection.execute("alter table fct_canary_decisions drop column e_value")
     with pytest.raises(
-        FlywheelError, match="has no column e_value, which analyses/looks_at_canaries.sql reads"
+        FlywheelError, match=r"has no column e_value, which analyses/looks_at_canaries\.sql reads"
     ):
         write_report(settings)
     with duckdb.connect(str(settings.database)) as connection:
@@ -923,18 +925,21 @@ def test_the_curve_is_drawn_where_the_numbers_are() -> None:
         {
             "estimator": "ipf", "context": "all", "rank": rank, "propensity": rank**-0.5,
             "ci_low": rank**-0.5 * 0.9, "ci_high": rank**-0.5 * 1.1, "n_clicks": 5,
-            "is_active": True, "is_identified": rank != 4,
+            "is_active": True, "is_identified": rank != 4, "estimator_words": "IPF",
+            "is_assumption": False,
         }
         for rank in (1, 2, 4)
     ]  # fmt: skip
-    rows += [row | {"estimator": "other", "is_active": False} for row in rows]
-    rows += [row | {"estimator": "power_law", "is_active": False} for row in rows[:3]]
+    idle = {"is_active": False, "estimator_words": "another"}
+    rows += [row | idle | {"estimator": "other"} for row in rows]
+    assumed = idle | {"estimator": "guess", "is_assumption": True, "estimator_words": "a guess"}
+    rows += [row | assumed for row in rows[:3]]
     raw = [{"context": "all", "rank": rank, "click_rate": 0.3 / rank} for rank in (1, 2, 4)]
     figure = charts.propensity_curve(rows, raw, [0.8, 0.4, 0.2, 0.1], charts.WIDE, log=False)
-    active, hollow, other, assumed, clicks, truth = (
+    active, hollow, guess, other, clicks, truth = (
         line.get_xydata().tolist() for line in figure.axes[0].get_lines()
     )
-    assert active == assumed == [[1, 1], [2, 2**-0.5], [4, 0.5]]
+    assert active == guess == [[1, 1], [2, 2**-0.5], [4, 0.5]]
     assert hollow == [[4, 0.5]]
     # What another estimator did not identify is not its own.
     assert other == active[:2]

@@ -116,7 +116,23 @@ select
     cast(coalesce(graphs.n_connected_components, 0) as integer) as n_connected_components,
     cast(convergence.max_last_step_change as double) as max_last_step_change,
     cast(null as double) as trust_bias_p,
-    cast(choices.choice_reason as string) as choice_reason
+    cast(choices.choice_reason as string) as choice_reason,
+    cast(
+        case alphas.estimator
+            {% for estimator in estimators() if 'words' in estimator %}
+            when '{{ estimator.name }}' then '{{ estimator.words }}'
+            {% endfor %}
+            else replace(alphas.estimator, '_', ' ')
+        end as string
+    ) as estimator_words,
+    cast(
+        case alphas.estimator
+            {% for estimator in estimators() if 'min_clicks' not in estimator %}
+            when '{{ estimator.name }}' then true
+            {% endfor %}
+            else false
+        end as boolean
+    ) as is_assumption
 from alphas
 inner join choices
     on alphas.context = choices.context

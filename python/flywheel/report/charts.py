@@ -21,7 +21,6 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from flywheel.analyses import Row
 from flywheel.report.words import plain_label
 
-
 INK = "#1b1f24"
 MUTED = "#59636e"
 GRID = "#e4e7eb"
@@ -41,9 +40,6 @@ LOOPS = {
     "production": {"color": FAINT, "marker": "D", "linestyle": ":", "linewidth": 1.8},
 }
 OTHER_LOOP = {"color": GREEN, "marker": "^", "linestyle": "-.", "linewidth": 1.8}
-# These two are drawn although no log identifies them; of the others, what was not identified is
-# somebody else's curve.
-ASSUMPTIONS = ("power_law", "none")
 WEIGHT_TICKS = [0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000]
 DASHES = [(0, (4, 2)), (0, (1, 1.6)), (0, (6, 2, 1, 2)), (0, (2, 2)), (0, (8, 3))]
 
@@ -212,7 +208,7 @@ def _draw_curve(
             markerfacecolor="white",
             zorder=5.5,
         )
-        name = f"{plain_label(active[0]['estimator'])} (in use)"
+        name = f"{plain_label(active[0]['estimator_words'])} (in use)"
         handles[name] = (band, line) if with_interval else line
 
     others = sorted({row["estimator"] for row in propensities if not row["is_active"]})
@@ -222,7 +218,8 @@ def _draw_curve(
             for row in propensities
             if row["estimator"] == estimator
             and not row["is_active"]
-            and (row["is_identified"] or estimator in ASSUMPTIONS)
+            # What an estimate did not identify is somebody else's curve.
+            and (row["is_identified"] or row["is_assumption"])
             and _is_positive(row["propensity"])
             and row["rank"] <= last
         ]
@@ -235,7 +232,7 @@ def _draw_curve(
                 linestyle=dash,
                 zorder=3,
             )
-            handles[plain_label(estimator)] = line
+            handles[plain_label(points[0]["estimator_words"])] = line
             tops += [row["propensity"] for row in points]
 
     first = next((row["click_rate"] for row in raw if row["rank"] == 1), None)

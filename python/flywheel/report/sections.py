@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flywheel.report import charts, words
 from flywheel.analyses import Row
+from flywheel.report import charts, words
 from flywheel.report.queries import ReportData
 from flywheel.report.svg import responsive_svg
 
@@ -49,7 +49,9 @@ def cards(data: ReportData) -> dict[str, Any]:
         "human_share": ratio(humans, searches),
         "clicks": clicks,
         "click_rate": ratio(clicks, data.headline["n_impressions"]),
-        "estimators": sorted({row["estimator"] for row in data.propensities if row["is_active"]}),
+        "estimators": sorted(
+            {row["estimator_words"] for row in data.propensities if row["is_active"]}
+        ),
         "diagnosed": next((row for row in data.diagnostics if row["is_active"]), None),
         "champion": champion,
         "decided": _last_decision(data),
@@ -129,7 +131,7 @@ def curve(data: ReportData, truth: Truth) -> dict[str, Any]:
         tables.append(
             {
                 "context": context,
-                "estimator": rows[0]["estimator"],
+                "estimator": rows[0]["estimator_words"],
                 "shown": rows[:MAX_RANKS_SHOWN],
                 "more": rows[MAX_RANKS_SHOWN:MAX_RANKS_LISTED],
                 "n_left_out": max(0, len(rows) - MAX_RANKS_LISTED),

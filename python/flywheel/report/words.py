@@ -11,10 +11,6 @@ NOT_PRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\ud800-\
 
 # Names the tables use, in words. A name that is not here is shown as it stands.
 NAMES = {
-    "power_law": "power law",
-    "randomised": "randomised traffic",
-    "ipf": "IPF",
-    "none": "no correction",
     "roll_back": "roll back",
     "rolled_back": "rolled back",
     "ctr": "CTR",
