@@ -31,10 +31,8 @@ def state_tables() -> dict[str, str]:
 def live_views() -> dict[str, str]:
     """SQL of the models that Python asks between builds, by their places."""
     project = SqlProject(has_schemas=True)
-    return {
-        "dim_model_versions": project.model("dim_model_versions"),
-        "main_intermediate.int_turns__interrupted": project.model("int_turns__interrupted"),
-    }
+    names = ("int_models__moved", "int_turns__interrupted")
+    return {f"main_intermediate.{name}": project.model(name) for name in names}
 
 
 def create_state(connection: duckdb.DuckDBPyConnection) -> None:

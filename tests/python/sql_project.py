@@ -42,7 +42,7 @@ class SqlProject:
 
     Args:
         variables: vars that differ from those of dbt_project.yml.
-        has_schemas: sources are named with their schema, as in a warehouse.
+        has_schemas: sources and intermediate models are named with their schemas.
     """
 
     def __init__(self, *, has_schemas: bool = False, **variables: Any) -> None:
@@ -51,7 +51,9 @@ class SqlProject:
         self._environment = _environment()
         self._environment.globals |= {
             "var": self.variable,
-            "ref": self._ref,
+            "ref": lambda name: (
+                f"main_intermediate.{name}" if has_schemas and name.startswith("int_") else self._ref(name)
+            ),
             "source": lambda schema, name: f"{schema}.{name}" if has_schemas else name,
             "config": lambda **_: "",
             "is_incremental": lambda: False,

@@ -23,7 +23,7 @@ evaluations as (
 
 models as (
 
-    select * from {{ ref('dim_model_versions') }}
+    select * from {{ ref('int_models__moved') }}
 
 ),
 

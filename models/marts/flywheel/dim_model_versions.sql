@@ -1,86 +1,39 @@
-{# A view, so that the registry's commands can ask it in the middle of a change. #}
-{{ config(materialized='view') }}
+with
 
-with model_versions as (
+model_versions as (
+
     select * from {{ source('flywheel_state', 'model_versions') }}
+
 ),
 
-registry_events as (
-    select * from {{ source('flywheel_state', 'registry_events') }}
+moved as (
+
+    select * from {{ ref('int_models__moved') }}
+
 ),
 
-{#
-    The registry is a log: nothing is ever overwritten, and the last event is the state. One that
-    leaves the state as it was tells of fresher behavioural features.
-#}
-numbered_events as (
+final as (
+
     select
-        *,
-        row_number() over (
-            partition by model_version
-            order by event_at desc, event_id desc
-        ) as recency
-    from registry_events
-    where from_state is null or from_state <> to_state
-),
+        cast(model_versions.model_version as varchar) as model_version,
+        cast(moved.state as varchar) as state,
+        cast(model_versions.registered_at as timestamp) as registered_at,
+        cast(moved.state_changed_at as timestamp) as state_changed_at,
+        cast(model_versions.window_start as timestamp) as window_start,
+        cast(model_versions.window_end as timestamp) as window_end,
+        cast(model_versions.fingerprint as varchar) as fingerprint,
+        cast(model_versions.artifact_path as varchar) as artifact_path,
+        cast(model_versions.artifact_sha256 as varchar) as artifact_sha256,
+        cast(model_versions.features as varchar) as features,
+        cast(model_versions.params as varchar) as params,
+        cast(model_versions.metrics as varchar) as metrics,
+        cast(moved.reason as varchar) as reason,
+        cast(moved.refit_of as varchar) as refit_of,
+        cast(moved.is_current_champion as boolean) as is_current_champion,
+        cast(moved.previous_champion as varchar) as previous_champion
+    from model_versions
+    inner join moved on model_versions.model_version = moved.model_version
 
-last_events as (
-    select * from numbered_events
-    where recency = 1
-),
-
-promotions as (
-    select
-        model_version,
-        min(event_id) as event_id
-    from registry_events
-    where from_state = 'canary' and to_state = 'champion'
-    group by model_version
-),
-
-taken_back as (
-    select distinct model_version
-    from registry_events
-    where from_state = 'champion' and to_state = 'rolled_back'
-),
-
-{#
-    A promotion adds to the line of champions and a roll-back takes the last one off, so whoever
-    comes before the last is what a roll-back restores; a restored champion keeps its place.
-#}
-champions as (
-    select
-        promotions.model_version,
-        lead(promotions.model_version) over (order by promotions.event_id) is null as is_current,
-        coalesce(
-            lag(promotions.model_version) over (order by promotions.event_id), 'logged'
-        ) as previous_champion
-    from promotions
-    left join taken_back
-        on promotions.model_version = taken_back.model_version
-    where taken_back.model_version is null
 )
 
-select
-    cast(model_versions.model_version as varchar) as model_version,
-    cast(coalesce(last_events.to_state, 'challenger') as varchar) as state,
-    cast(model_versions.registered_at as timestamp) as registered_at,
-    cast(coalesce(last_events.event_at, model_versions.registered_at) as timestamp)
-        as state_changed_at,
-    cast(model_versions.window_start as timestamp) as window_start,
-    cast(model_versions.window_end as timestamp) as window_end,
-    cast(model_versions.fingerprint as varchar) as fingerprint,
-    cast(model_versions.artifact_path as varchar) as artifact_path,
-    cast(model_versions.artifact_sha256 as varchar) as artifact_sha256,
-    cast(model_versions.features as varchar) as features,
-    cast(model_versions.params as varchar) as params,
-    cast(model_versions.metrics as varchar) as metrics,
-    cast(last_events.reason as varchar) as reason,
-    cast({{ json_string('model_versions.params', '$.refit_of') }} as varchar) as refit_of,
-    cast(coalesce(champions.is_current, false) as boolean) as is_current_champion,
-    cast(champions.previous_champion as varchar) as previous_champion
-from model_versions
-left join last_events
-    on model_versions.model_version = last_events.model_version
-left join champions
-    on model_versions.model_version = champions.model_version
+select * from final

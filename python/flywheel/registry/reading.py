@@ -10,7 +10,7 @@ from flywheel.registry.records import BEHAVIOR, Event, ModelVersion, RegistrySta
 from flywheel.registry.states import UNREGISTERED
 
 STATE_TABLES = ("model_versions", "registry_events", "deployments", "behavior_snapshots")
-MODELS = "dim_model_versions"
+MODELS = "main_intermediate.int_models__moved"
 
 
 def read_state(connection: duckdb.DuckDBPyConnection) -> RegistryState:
@@ -44,7 +44,8 @@ def read_state(connection: duckdb.DuckDBPyConnection) -> RegistryState:
     for *row, state, is_current_champion, previous in connection.execute(
         "select model_version, registered_at, window_start, window_end, fingerprint, "
         "artifact_path, artifact_sha256, features, metrics, params, state, is_current_champion, "
-        f"previous_champion from {MODELS}"
+        f"previous_champion from flywheel_state.model_versions inner join {MODELS} "
+        "using (model_version)"
     ).fetchall():
         params = json.loads(row[9] or "{}")
         files = {role: ModelFile(**file) for role, file in params.get("files", {}).items()}
@@ -89,7 +90,7 @@ def read_state(connection: duckdb.DuckDBPyConnection) -> RegistryState:
 
 
 def missing_tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """Those of the registry's tables that do not exist yet, or are of an older project."""
+    """Those of the tables that the registry reads which do not exist yet."""
     present = {
         row[0]
         for row in connection.execute(
@@ -98,7 +99,7 @@ def missing_tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
     }
     missing = [f"flywheel_state.{name}" for name in STATE_TABLES if name not in present]
     (is_read,) = connection.execute(
-        "select count(*) > 0 from duckdb_columns() where schema_name = current_schema() "
-        f"and table_name = '{MODELS}' and column_name = 'is_current_champion'"
+        "select count(*) > 0 from duckdb_views() where schema_name || '.' || view_name = ?",
+        [MODELS],
     ).fetchone()
     return missing if is_read else [*missing, MODELS]
