@@ -52,7 +52,9 @@ class SqlProject:
         self._environment.globals |= {
             "var": self.variable,
             "ref": lambda name: (
-                f"main_intermediate.{name}" if has_schemas and name.startswith("int_") else self._ref(name)
+                f"main_intermediate.{name}"
+                if has_schemas and name.startswith("int_")
+                else self._ref(name)
             ),
             "source": lambda schema, name: f"{schema}.{name}" if has_schemas else name,
             "config": lambda **_: "",
