@@ -383,7 +383,7 @@ LONGER = {
     "ranker.scoring": 450,
     "ranker.training": 850,
     "report.charts": 700,
-    "report.sections": 400,
+    "report.sections": 450,
     "serving": 400,
     "simulator.traffic": 550,
     "simulator.writers": 450,
