@@ -1,8 +1,9 @@
 {# Contradictory or impossible vars stop the run before it starts, with a sentence each. #}
 {% macro check_vars() %}
     {% set problems = [] %}
-    {% if var('log_format') not in ('ubi', 'flat') %}
-        {% do problems.append("log_format is '" ~ var('log_format') ~ "'; it must be ubi or flat.") %}
+    {% if var('log_format') not in log_formats() %}
+        {% do problems.append("log_format is '" ~ var('log_format') ~ "'; it must be "
+            ~ log_formats() | join(' or ') ~ '.') %}
     {% endif %}
     {% set choices = ['auto'] + estimators() | map(attribute='name') | list %}
     {% if var('propensity_estimator') not in choices %}

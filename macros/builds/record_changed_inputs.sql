@@ -4,10 +4,12 @@
 #}
 {% macro record_changed_inputs(relation, is_before=false) %}
     {% if execute and (not is_before or load_relation(relation) is not none) %}
+        {% set search_key = model.config.meta.get('search_key', 'search_key') %}
         insert into flywheel_state.changed_inputs
-        select distinct search_key, {{ current_build() }}
+        select distinct {{ search_key }}, {{ current_build() }}
         from {{ relation }}
         where
+            {{ search_key }} is not null and
             {% if not flags.FULL_REFRESH %}
             source_file in (select source_file from flywheel_state.pending_files) and
             {% endif %}

@@ -18,8 +18,8 @@
                 ) %}
             {% endif %}
             {% do run_query(
-                'insert into flywheel_state.changed_inputs select distinct search_key, '
-                ~ number ~ ' from ' ~ relation ~ ' where ' ~ conditions | join(' and ')
+                'insert into flywheel_state.changed_inputs select distinct '
+                ~ node.config.meta.get('search_key', 'search_key') ~ ', ' ~ number ~ ' from ' ~ relation ~ ' where ' ~ conditions | join(' and ')
             ) %}
         {% endif %}
     {% endfor %}

@@ -4,22 +4,26 @@
     raw.unreadable_rows, with their place among the lines that can be read: row_index is the last
     readable row before them, row_tie their own line number.
 #}
-{% macro duckdb_find_unreadable_rows(text_files, csv_dialects) %}
+{% macro duckdb_find_unreadable_rows(formats) %}
     {% do run_query(
         'create or replace table raw.unreadable_rows (source_file varchar, row_index bigint, '
         ~ 'row_tie bigint, is_line boolean, read_error varchar, line varchar)'
     ) %}
-    {% if text_files %}
-        {% do duckdb_store_unreadable_rows(text_files, duckdb_line_reader(), ['line'], 0) %}
-    {% endif %}
-    {% for dialect in csv_dialects %}
-        {% set columns = ['unexpected_value'] %}
-        {% for column in flat_log_columns() if column in dialect.columns %}
-            {% do columns.append(column) %}
+    {% for format in formats %}
+        {% if format.pending.ndjson %}
+            {% do duckdb_store_unreadable_rows(
+                format.pending.ndjson, duckdb_line_reader(), ['line'], 0
+            ) %}
+        {% endif %}
+        {% for dialect in format.pending.csv_dialects %}
+            {% set columns = ['unexpected_value'] %}
+            {% for column in format.columns if column in dialect.columns %}
+                {% do columns.append(column) %}
+            {% endfor %}
+            {% do duckdb_store_unreadable_rows(
+                dialect.files, duckdb_csv_reader(dialect), columns, 1
+            ) %}
         {% endfor %}
-        {% do duckdb_store_unreadable_rows(
-            dialect.files, duckdb_csv_reader(dialect), columns, 1
-        ) %}
     {% endfor %}
 {% endmacro %}
 

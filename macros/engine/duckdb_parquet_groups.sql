@@ -17,10 +17,12 @@
             {% if row[1] not in groups %}
                 {% set described = run_query(
                     'describe select * from read_parquet(' ~ duckdb_file_list([row[0]]) ~ ')'
-                ).columns[0].values() %}
-                {% do groups.update({
-                    row[1]: {'files': [], 'columns': described | map('lower') | list}
-                }) %}
+                ) %}
+                {% set columns = {} %}
+                {% for column in described.rows %}
+                    {% do columns.update({column[0] | lower: column[1]}) %}
+                {% endfor %}
+                {% do groups.update({row[1]: {'files': [], 'columns': columns}}) %}
             {% endif %}
             {% do groups[row[1]].files.append(row[0]) %}
         {% endfor %}

@@ -11,42 +11,34 @@
 {% endmacro %}
 
 {% macro duckdb__register_raw_sources() %}
-    {% set lines = {'text': [], 'parquet': [], 'csv': []} %}
-    {% set flat = {'text': [], 'parquet': [], 'csv': []} %}
-    {% set features = [] %}
-    {% if var('log_format') == 'ubi' %}
-        {% for name in ('raw_queries', 'raw_events') if var(name) %}
-            {% do sort_log_files(name, lines) %}
-        {% endfor %}
-        {% if lines.csv %}
-            {{ exceptions.raise_compiler_error(
-                'raw_queries and raw_events name a CSV file (' ~ lines.csv[0]
-                ~ '); UBI is read from NDJSON or Parquet.'
-            ) }}
-        {% endif %}
-    {% else %}
-        {% do sort_log_files('flat_log', flat) %}
-    {% endif %}
-    {% if var('ranking_features') %}
-        {% set features = list_log_files(var('ranking_features')) %}
-        {% if not features %}
-            {{ exceptions.raise_compiler_error(
-                'ranking_features names no file: ' ~ var('ranking_features')
-                ~ ' (a Parquet file with query, doc_id and numeric columns, or an empty var).'
-            ) }}
-        {% endif %}
-    {% endif %}
     {% do run_query('create schema if not exists raw') %}
     {% do run_query('delete from flywheel_state.pending_files') %}
-    {% do duckdb_find_pending_files('ubi', 'stg_ubi__documents', lines) %}
-    {% do duckdb_find_pending_files('flat', 'stg_flat__rows', flat) %}
-    {% do flat.update({'csv_dialects': duckdb_csv_dialects(flat.csv)}) %}
-    {% do duckdb_find_unreadable_rows(lines.text + flat.text, flat.csv_dialects) %}
-    {% do run_query('create or replace view raw.ubi_lines as ' ~ duckdb_raw_lines(lines)) %}
-    {% do run_query('create or replace view raw.flat_rows as ' ~ duckdb_flat_rows(flat)) %}
+    {% set formats = declared_formats() %}
+    {% for format in formats %}
+        {% set files = {'ndjson': [], 'parquet': [], 'csv': []} %}
+        {% if format.config.meta.format == var('log_format') %}
+            {% for name in format.config.meta.vars
+                if var(name) or format.config.meta.vars | length == 1 %}
+                {% do sort_log_files(name, files) %}
+            {% endfor %}
+            {% do refuse_kinds_of_files(format.config.meta, files) %}
+        {% endif %}
+        {% do duckdb_find_pending_files(format.config.meta, files) %}
+        {% do files.update({'csv_dialects': duckdb_csv_dialects(files.csv)}) %}
+        {% do format.update({'pending': files}) %}
+    {% endfor %}
+    {% do duckdb_find_unreadable_rows(formats) %}
+    {% for format in formats %}
+        {% do run_query(
+            'create or replace view raw.' ~ format.name ~ ' as '
+            ~ context['duckdb_raw_' ~ format.config.meta.reader](
+                format.pending, format.columns.values() | list
+            )
+        ) %}
+    {% endfor %}
     {% do run_query(
         'create or replace view raw.ranking_features as '
-        ~ duckdb_ranking_features(features)
+        ~ duckdb_ranking_features(list_feature_files())
     ) %}
 {% endmacro %}
 
@@ -57,11 +49,12 @@
     stay. A file's time of modification is when its rows arrived, unless it cannot be (archives
     set it to the epoch).
 #}
-{% macro duckdb_find_pending_files(source_name, staging_model, files) %}
-    {% set node = graph.nodes['model.eval_flywheel.' ~ staging_model] %}
+{% macro duckdb_find_pending_files(declared, files) %}
+    {% set source_name = declared.format %}
+    {% set node = graph.nodes['model.eval_flywheel.' ~ declared.staged_in] %}
     {% set is_staged = not flags.FULL_REFRESH
         and adapter.get_relation(node.database, node.schema, node.alias) is not none %}
-    {% set named = files.text + files.parquet + files.csv %}
+    {% set named = files.ndjson + files.parquet + files.csv %}
     {% set current_log = "(select log_id from flywheel_state.builds where build_number = "
         ~ current_build() ~ ")" %}
     {% set named_files %}
@@ -99,7 +92,7 @@
         'select source_file from flywheel_state.pending_files '
         ~ "where is_named and source = '" ~ source_name ~ "'"
     ).columns[0].values() | list %}
-    {% for kind in ('text', 'parquet', 'csv') %}
+    {% for kind in ('ndjson', 'parquet', 'csv') %}
         {% do files.update({kind: files[kind] | select('in', pending) | list}) %}
     {% endfor %}
 {% endmacro %}
@@ -116,7 +109,7 @@
     {% for file in found %}
         {% set plain = file | lower | replace('.gz', '') | replace('.zst', '') %}
         {% set kind = 'parquet' if plain.endswith('.parquet')
-            else 'csv' if plain.endswith('.csv') else 'text' %}
+            else 'csv' if plain.endswith('.csv') else 'ndjson' %}
         {% if file not in files[kind] %}
             {% do files[kind].append(file) %}
         {% endif %}
@@ -146,7 +139,7 @@
     where is_line
 {% endmacro %}
 
-{% macro duckdb_raw_lines(files) %}
+{% macro duckdb_raw_lines(files, columns) %}
     select source_file, row_index, row_tie, line, read_error
     from (
         select
@@ -156,9 +149,9 @@
             cast(null as varchar) as line,
             cast(null as varchar) as read_error
         where false
-        {% if files.text %}
+        {% if files.ndjson %}
             union all
-            {{ duckdb_text_lines(files.text) }}
+            {{ duckdb_text_lines(files.ndjson) }}
         {% endif %}
         {% for group in duckdb_parquet_groups(files.parquet) %}
             union all
@@ -178,45 +171,35 @@
     ) as all_lines
 {% endmacro %}
 
-{% macro flat_log_columns() %}
-    {{ return([
-        'search_id', 'searched_at', 'query', 'doc_id', 'rank', 'clicked', 'user_id', 'session_id',
-        'clicked_at', 'dwell_seconds', 'converted', 'user_agent', 'ip', 'device', 'variant',
-        'model_version', 'is_randomised', 'rank_before_swap', 'logging_propensity', 'grade',
-    ]) }}
-{% endmacro %}
-
-{# Every column as text, absent ones null: what a value means is decided in staging. #}
-{% macro duckdb_flat_rows(files) %}
-    {% set columns = flat_log_columns() %}
-    select
-        source_file,
-        row_index,
-        coalesce(row_tie, 0) as row_tie,
-        {% for column in columns %}
-            cast({{ column }} as varchar) as {{ column }},
-        {% endfor %}
-        read_error,
-        unread_text
+{#
+    Each declared column, absent ones null. One that is no text comes twice: as a Parquet file
+    types it, and with _text as it is spelt; what the spelling means is decided in staging.
+#}
+{% macro duckdb_raw_rows(files, columns) %}
+    select *
     from (
         select
             cast(null as varchar) as source_file,
             cast(null as bigint) as row_index,
             cast(null as bigint) as row_tie,
-            {% for column in columns %}
-                cast(null as varchar) as {{ column }},
-            {% endfor %}
+            cast(null as bigint) as row_number,
             cast(null as varchar) as read_error,
-            cast(null as varchar) as unread_text
+            cast(null as varchar) as unread_text,
+            {% for column in columns %}
+                cast(null as {{ column.data_type }}) as {{ column.name }},
+                {% if column.data_type != 'varchar' %}
+                    cast(null as varchar) as {{ column.name }}_text,
+                {% endif %}
+            {% endfor %}
         where false
         {% for group in duckdb_parquet_groups(files.parquet) %}
             union all by name
             select
                 source_file,
-                {% for column in columns if column in group.columns %}
-                    cast({{ column }} as varchar) as {{ column }},
+                {% for column in columns if column.name in group.columns %}
+                    {{ duckdb_typed_column(column, group.columns[column.name]) }},
                 {% endfor %}
-                file_row_number + 1 as row_index
+                file_row_number + 1 as row_number
             from read_parquet(
                 {{ duckdb_file_list(group.files) }},
                 filename = 'source_file', file_row_number = true
@@ -227,8 +210,9 @@
             select
                 source_file,
                 row_number() over () as row_index,
-                {% for column in columns if column in dialect.columns %}
-                    {{ column }},
+                cast(0 as bigint) as row_tie,
+                {% for column in columns if column.name in dialect.columns %}
+                    {{ column.name }} as {{ spelt_name(column) }},
                 {% endfor %}
                 case when unexpected_value is not null then 'malformed_csv' end as read_error
             from read_csv(
@@ -242,14 +226,14 @@
             from raw.unreadable_rows
             where not is_line
         {% endif %}
-        {% if files.text %}
+        {% if files.ndjson %}
             union all by name
             select
                 source_file,
                 row_index,
                 row_tie,
                 {% for column in columns %}
-                    document[{{ loop.index }}] as {{ column }},
+                    document[{{ loop.index }}] as {{ spelt_name(column) }},
                 {% endfor %}
                 case
                     when line is null or trim(line) = '' then 'blank_line'
@@ -267,14 +251,47 @@
                         when read_error is null and json_valid(line)
                             then json_extract_string(line, [
                                 {% for column in columns %}
-                                    '$.{{ column }}'{{ ', ' if not loop.last }}
+                                    '$.{{ column.name }}'{{ ', ' if not loop.last }}
                                 {% endfor %}
                             ])
                     end as document
-                from ({{ duckdb_text_lines(files.text) }}) as text_lines
+                from ({{ duckdb_text_lines(files.ndjson) }}) as text_lines
             ) as documents
         {% endif %}
     ) as all_rows
+{% endmacro %}
+
+{# Where the spelling of a column's values goes. #}
+{% macro spelt_name(column) -%}
+    {{ column.name if column.data_type == 'varchar' else column.name ~ '_text' }}
+{%- endmacro %}
+
+{# A Parquet column as it is declared, where its own type says the same; else spelt out. #}
+{% macro duckdb_typed_column(column, native_type) -%}
+    {%- set integers = ['TINYINT', 'SMALLINT', 'INTEGER', 'BIGINT', 'UTINYINT', 'USMALLINT', 'UINTEGER'] -%}
+    {%- set alike = {
+        'varchar': [],
+        'timestamp': ['TIMESTAMP', 'TIMESTAMP_S', 'TIMESTAMP_MS', 'TIMESTAMP_NS', 'TIMESTAMP WITH TIME ZONE'],
+        'bigint': integers,
+        'double': integers + ['FLOAT', 'DOUBLE'],
+        'boolean': ['BOOLEAN'],
+    } -%}
+    {%- if native_type in alike[column.data_type] -%}
+        cast({{ column.name }} as {{ column.data_type }}) as {{ column.name }}
+    {%- else -%}
+        cast({{ column.name }} as varchar) as {{ spelt_name(column) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro list_feature_files() %}
+    {% set features = list_log_files(var('ranking_features')) if var('ranking_features') else [] %}
+    {% if var('ranking_features') and not features %}
+        {{ exceptions.raise_compiler_error(
+            'ranking_features names no file: ' ~ var('ranking_features')
+            ~ ' (a Parquet file with query, doc_id and numeric columns, or an empty var).'
+        ) }}
+    {% endif %}
+    {{ return(features) }}
 {% endmacro %}
 
 {% macro duckdb_ranking_features(files) %}

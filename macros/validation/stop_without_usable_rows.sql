@@ -3,35 +3,31 @@
     it would be empty. What is wrong was judged row by row in the ledger of rows; here it is only
     counted and put into words.
 #}
-{% macro stop_without_usable_rows(rows_judged) %}
-    {% set searches = ref('int_ubi_searches__resolved') %}
+{% macro stop_without_usable_rows(searches) %}
+    {% set united = ref('int_rows__united') %}
     {% if execute %}
         {% set is_usable %}
             select 1
             where
-                not exists (select 1 from {{ rows_judged }})
+                not exists (select 1 from {{ united }})
                 or exists (select 1 from {{ searches }})
-                or exists (
-                    select 1 from {{ rows_judged }}
-                    where source = 'flat' and outcome <> 'quarantined'
-                )
         {% endset %}
         {% if not run_query(is_usable).rows %}
-            {{ exceptions.raise_compiler_error(unusable_log_sentence(rows_judged)) }}
+            {{ exceptions.raise_compiler_error(unusable_log_sentence(united)) }}
         {% endif %}
     {% endif %}
 {% endmacro %}
 
 {# Why most rows cannot be used and what to do about it, then three of them, a line each. #}
-{% macro unusable_log_sentence(rows_judged) %}
+{% macro unusable_log_sentence(united) %}
     {% set counted %}
         select
-            coalesce(reason, 'event_without_search') as reason,
+            coalesce(rejection_reason, 'event_without_search') as reason,
             max(source) as source,
             count(*) as n_rows,
             sum(count(*)) over () as n_all
-        from {{ rows_judged }}
-        group by coalesce(reason, 'event_without_search')
+        from {{ united }}
+        group by coalesce(rejection_reason, 'event_without_search')
         order by n_rows desc, reason
     {% endset %}
     {% set reasons = run_query(counted).rows %}
@@ -42,8 +38,8 @@
             row_number,
             substr(regexp_replace(coalesce(payload, search_id, ''), '\p{C}', '?', 'g'), 1, 160)
                 as text
-        from {{ rows_judged }}
-        where coalesce(reason, 'event_without_search') = '{{ main }}'
+        from {{ united }}
+        where coalesce(rejection_reason, 'event_without_search') = '{{ main }}'
         order by source_file, row_number
         limit 3
     {% endset %}

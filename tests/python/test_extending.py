@@ -27,7 +27,7 @@ MOST_FILES = {
 }
 """How many files each walk may touch."""
 
-LOG_SIDE = ("staging", "intermediate/input", "intermediate/behavior", "marts/behavior")
+LOG_SIDE = ("staging", "intermediate/log", "intermediate/behavior", "marts/behavior")
 """Folders of models that no walk changes: their tests are left to the sample."""
 
 

@@ -243,7 +243,7 @@ def test_files_of_the_home_folder_lose_only_their_lines(
     write(same / "0.ndjson", [json.dumps(query("s-old", "08:00:00", BERT))])
     run(other, same)
     assert contents(flywheel) == contents(other)
-    numbers = "select max(row_number) from main_staging.stg_ubi__documents"
+    numbers = "select max(row_number) from main_staging.base_ubi__documents"
     assert flywheel.rows(numbers) == other.rows(numbers)
 
 

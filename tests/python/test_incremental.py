@@ -114,7 +114,7 @@ def test_a_build_writes_what_came_and_nothing_else(built: tuple[Flywheel, Path])
     write(log / "3.ndjson", search(4, "2026-03-03 10:00:00", user="u3"))
     run(flywheel, log)
     rows = written(flywheel)
-    assert (rows["stg_flat__rows"], rows["fct_searches"], rows["fct_impressions"]) == (2, 1, 2)
+    assert (rows["base_flat__rows"], rows["fct_searches"], rows["fct_impressions"]) == (2, 1, 2)
     assert searches(flywheel) == ["s1", "s2", "s3", "s4"]
 
 
@@ -185,7 +185,7 @@ def test_a_changed_rule_is_applied_to_all_of_history(built: tuple[Flywheel, Path
 def test_a_changed_model_is_built_anew_with_what_reads_it(
     built: tuple[Flywheel, Path], tmp_path: Path
 ) -> None:
-    """Another text of one model: it and its readers come from nothing, what it reads stays."""
+    """Another text of a view: what reads it comes from nothing, what it reads stays."""
     flywheel, log = built
     project = tmp_path / "project"
     for name in ("models", "macros", "seeds", "analyses", "tests/generic"):
@@ -194,15 +194,15 @@ def test_a_changed_model_is_built_anew_with_what_reads_it(
         shutil.copy(PROJECT / name, project / name)
     run(flywheel, log, project=project)
     assert written(flywheel)["fct_searches"] == 0  # the same text in another place
-    model = project / "models" / "intermediate" / "input" / "int_log_impressions.sql"
+    model = project / "models" / "intermediate" / "log" / "int_log_impressions.sql"
     text = model.read_text()
     model.write_text(text.replace("select * from final", "select * from final where rank = 1"))
-    with pytest.raises(FlywheelError, match=r"SQL of these models.* int_log_impressions, "):
+    with pytest.raises(FlywheelError, match=r"SQL of these models.* fct_impressions[,.]"):
         run(flywheel, log, project=project, dev_targets=["elsewhere"])
     run(flywheel, log, project=project)
     rows = written(flywheel)
-    assert (rows["stg_flat__rows"], rows["int_log_searches"]) == (0, 0)
-    assert (rows["int_log_impressions"], rows["fct_searches"], rows["fct_sessions"]) == (3, 3, 3)
+    assert (rows["base_flat__rows"], rows["int_log_searches"]) == (0, 0)
+    assert (rows["fct_impressions"], rows["fct_searches"], rows["fct_sessions"]) == (3, 3, 3)
     stands = {
         table: flywheel.rows(f"from {table} select * order by all")
         for table in ("fct_searches", "fct_sessions", "fct_impressions")
@@ -258,7 +258,7 @@ def test_a_backfill_derives_its_range_anew(built: tuple[Flywheel, Path]) -> None
     flywheel, log = built
     run(flywheel, log, backfill_start="2026-03-02", backfill_end="2026-03-03")
     assert written(flywheel)["fct_searches"] == 1
-    assert written(flywheel)["stg_flat__rows"] == 0
+    assert written(flywheel)["base_flat__rows"] == 0
 
 
 def test_rows_from_the_future_are_fenced_by_their_arrival(

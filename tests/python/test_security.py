@@ -343,7 +343,7 @@ def test_addresses_leave_the_raw_rows_only_as_salted_hashes(
     flywheel.build(raw_queries=path, raw_events=path, tests=False)
     assert_no_address(flywheel, ADDRESSES)
     (same,) = flywheel.rows(
-        "select count(distinct ip_hash), count(ip_hash) from main_staging.stg_ubi__documents "
+        "select count(distinct ip_hash), count(ip_hash) from main_staging.base_ubi__documents "
         "where query_id in ('q0', 'q3') and document_kind = 'query'"
     )
     assert same == (1, 2)  # one address, one hash
@@ -371,7 +371,7 @@ def test_addresses_of_a_flat_log_do_too(flywheel: Flywheel, tmp_path: Path, suff
 
 
 def test_the_turned_flywheel_holds_no_address_either(turned: Flywheel) -> None:
-    found = turned.rows("select count(*) from main_staging.stg_flat__rows where ip_hash is null")
+    found = turned.rows("select count(*) from main_staging.base_flat__rows where ip_hash is null")
     assert found == [(0,)]
     pattern = re.compile(r"203\.0\.113\.\d")
     assert not [table for table, text in texts_in(turned) if pattern.search(text)]

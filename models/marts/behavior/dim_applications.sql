@@ -1,4 +1,4 @@
--- depends_on: {{ ref('int_input_rows__judged') }}, which stops the build of an unusable log
+-- depends_on: {{ ref('int_log_searches') }}, which stops the build of an unusable log
 
 with
 

@@ -20,16 +20,16 @@ CHANGE_TABLES = (
 )
 _SCORED = "int_evaluation_searches__scored"
 _STAGED = {
-    "stg_ubi__documents": """
+    "base_ubi__documents": """
         select
-            document_id, search_key, query_id as search_id, client_id, logged_user_id,
-            logged_session_id, document as text
+            source_file, row_number, search_key, query_id as search_id, client_id,
+            logged_user_id, logged_session_id, document as text
         from {table}
         """,
-    "stg_flat__rows": """
+    "base_flat__rows": """
         select
-            document_id, search_key, search_id, null, logged_user_id, logged_session_id,
-            unread_text
+            source_file, row_number, search_id, search_id, null, logged_user_id,
+            logged_session_id, unread_text
         from {table}
         """,
 }
@@ -150,7 +150,7 @@ def _remove(connection: duckdb.DuckDBPyConnection, ids: Sequence[str]) -> Remove
         select * from ({" union all ".join(parts)}) as staged
         where
             search_key in (select search_key from forget_searches)
-            or document_id in (select document_id from forget_named)
+            or (source_file, row_number) in (select (source_file, row_number) from forget_named)
         """
     )
     _list_hashes(connection, ids, salt)
@@ -168,12 +168,14 @@ def _remove(connection: duckdb.DuckDBPyConnection, ids: Sequence[str]) -> Remove
         select distinct
             search_key, (select coalesce(max(build_number), 0) + 1 from flywheel_state.builds)
         from forget_rows
+        where search_key is not null
         """
     )
     for name in _STAGED:
         if (table := _table(connection, name)) is not None:
             connection.execute(
-                f"delete from {table} where document_id in (select document_id from forget_rows)"
+                f"delete from {table} where (source_file, row_number) in "
+                "(select (source_file, row_number) from forget_rows)"
             )
     for table in ("flywheel_state.ranker_scores", _table(connection, _SCORED)):
         if table is not None:
@@ -270,7 +272,11 @@ def _list_hashes(connection: duckdb.DuckDBPyConnection, ids: Sequence[str], salt
             union
             select 'text', text from forget_named
             where
-                not is_identity and search_key not in (select search_key from forget_searches)
+                not is_identity
+                and (
+                    search_key is null
+                    or search_key not in (select search_key from forget_searches)
+                )
             {sessions}
         ) as names
         where

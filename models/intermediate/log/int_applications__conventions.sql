@@ -23,7 +23,8 @@ evidence as (
         count(case when n_zero_ordinals > 0 then 1 end) as n_searches_with_zero,
         cast(sum(n_agree_zero_based) as bigint) as n_agree_zero_based,
         cast(sum(n_agree_one_based) as bigint) as n_agree_one_based,
-        cast(sum(n_impression_events) as bigint) as n_impression_events
+        cast(sum(n_impression_events) as bigint) as n_impression_events,
+        cast(sum(n_impression_rows) as bigint) as n_impression_rows
     from ordinals
     group by source_format, application
 
@@ -71,7 +72,7 @@ conventions as (
         n_agree_zero_based,
         n_agree_one_based,
         case
-            when source_format = 'flat' then 'row'
+            when n_impression_rows > 0 then 'row'
             when n_impression_events > 0 then 'impression_event'
             else 'hit_list'
         end as impression_source

@@ -7,7 +7,7 @@ with
 
 documents as (
 
-    select * from {{ ref('stg_ubi__documents') }}
+    select * from {{ ref('base_ubi__documents') }}
     where document_kind = 'query' and read_error is null and {{ is_replaced() }}
 
 ),
@@ -61,6 +61,8 @@ final as (
 
     select
         document_id,
+        source_file,
+        row_number,
         content_id,
         search_key,
         query_id as search_id,

@@ -2,21 +2,14 @@ with
 
 events as (
 
-    select * from {{ ref('stg_ubi__events') }}
+    select * from {{ ref('int_events__united') }}
     where {{ is_replaced() }}
 
 ),
 
 searches as (
 
-    select * from {{ ref('int_ubi_searches__resolved') }}
-    where {{ is_replaced() }}
-
-),
-
-hits as (
-
-    select * from {{ ref('int_ubi_hits__unnested') }}
+    select * from {{ ref('int_log_searches') }}
     where {{ is_replaced() }}
 
 ),
@@ -24,7 +17,6 @@ hits as (
 conventions as (
 
     select * from {{ ref('int_applications__conventions') }}
-    where source_format = 'ubi'
 
 ),
 
@@ -33,50 +25,51 @@ placed as (
     select
         events.*,
         searches.search_id is not null as has_search,
+        searches.search_id as found_search_id,
+        searches.user_id,
         searches.searched_at,
-        hits.hit_rank,
         case
             when events.ordinal >= 0 then events.ordinal + 1 - conventions.rank_base
-        end as logged_rank,
+        end as rank_from_ordinal,
         conventions.impression_source
     from events
-    left join conventions on events.application = conventions.application
+    left join conventions
+        on
+            events.source_format = conventions.source_format
+            and events.application = conventions.application
     left join searches on events.search_id = searches.search_id
-    left join hits
-        on events.search_id = hits.search_id and events.doc_id = hits.doc_id
 
 ),
 
+{#
+    An event belongs to whoever made its search, even where it names someone else. A log may not
+    say when a click happened; it is then known to follow its search.
+#}
 final as (
 
     select
-        document_id,
+        source_file,
+        row_number,
         event_id,
         search_key,
-        search_id,
-        has_search,
+        found_search_id as search_id,
+        coalesce(
+            user_id,
+            {{ visitor_id('client_id', 'logged_user_id', 'logged_session_id', 'event_id') }}
+        ) as user_id,
         action,
-        event_at,
+        coalesce(event_at, searched_at) as event_at,
         arrived_at,
-        application,
-        client_id,
-        logged_user_id,
-        logged_session_id,
-        user_agent,
+        event_at is not null as has_event_time,
         doc_id,
-        {# Where the hit list is the denominator it also says the rank. #}
-        cast(case
-            when impression_source = 'hit_list' then coalesce(hit_rank, logged_rank)
-            else coalesce(logged_rank, hit_rank)
-        end as bigint) as rank,
+        {{ logged_rank('rank_from_ordinal', 'list_rank', 'impression_source') }} as rank,
         explicit_dwell_seconds,
+        user_agent,
         case
-            when rejection_reason is not null then rejection_reason
             when action not in ('click', 'impression') then null
             when not has_search then 'orphan_event'
-            when ordinal < -1 then 'impossible_rank'
-            when logged_rank < 1 or logged_rank > {{ var('max_rank') }} then 'impossible_rank'
-            when coalesce(logged_rank, hit_rank) is null then 'missing_rank'
+            when {{ rank_rejection('ordinal', 'rank_from_ordinal', 'list_rank') }} is not null
+                then {{ rank_rejection('ordinal', 'rank_from_ordinal', 'list_rank') }}
             when
                 action = 'click'
                 and (

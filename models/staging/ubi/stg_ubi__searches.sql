@@ -1,15 +1,20 @@
+{{ config(
+    materialized='incremental',
+    meta={'replaces': {'changed_inputs': ['search_key']}},
+) }}
+
 with
 
 queries as (
 
-    select * from {{ ref('stg_ubi__queries') }}
+    select * from {{ ref('base_ubi__queries') }}
     where rejection_reason is null and not is_superseded and {{ is_replaced() }}
 
 ),
 
 events as (
 
-    select * from {{ ref('stg_ubi__events') }}
+    select * from {{ ref('base_ubi__events') }}
     where rejection_reason is null and search_id is not null and {{ is_replaced() }}
 
 ),

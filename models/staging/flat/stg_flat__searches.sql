@@ -1,0 +1,46 @@
+{{ config(materialized='view') }}
+
+with
+
+usable as (
+
+    select * from {{ ref('base_flat__usable') }}
+
+),
+
+{# What the rows of a search say of it, the first of them says. #}
+numbered as (
+
+    select
+        *,
+        row_number() over (
+            partition by search_id order by searched_at, ordinal, doc_id, source_file, row_number
+        ) as row_in_search
+    from usable
+
+),
+
+final as (
+
+    select
+        search_id as search_key,
+        search_id,
+        searched_at,
+        arrived_at,
+        query,
+        'flat' as application,
+        cast(null as varchar) as client_id,
+        logged_user_id,
+        logged_session_id,
+        user_agent,
+        ip_hash,
+        device,
+        variant,
+        model_version,
+        true as has_query_row
+    from numbered
+    where row_in_search = 1
+
+)
+
+select * from final
