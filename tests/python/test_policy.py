@@ -12,7 +12,7 @@ import pytest
 from conftest import PROJECT
 from flywheel.contract import policy
 from import_graph import Graph, cycle, imports
-from tiny_manifest import VARS_PAGE, data_test, project, tiny
+from tiny_manifest import VARS_PAGE, data_test, model, project, tiny
 
 Edit = Callable[[dict[str, Any]], None]
 
@@ -101,6 +101,18 @@ def view(name: str) -> Edit:
     def edit(manifest: dict[str, Any]) -> None:
         node(name)(manifest)["config"]["materialized"] = "view"
         node(name)(manifest)["contract"]["enforced"] = False
+
+    return edit
+
+
+def add_format(entity: str, **types: str) -> Edit:
+    """Add a second format, with one model that has columns of these types beside its own."""
+
+    def edit(manifest: dict[str, Any]) -> None:
+        added = model(f"stg_flat__{entity}", "staging/flat")
+        for name, data_type in types.items():
+            added["columns"][name] = {"name": name, "data_type": data_type, "description": "Some."}
+        manifest["nodes"][added["unique_id"]] = added
 
     return edit
 
@@ -273,6 +285,21 @@ BREACHES: list[tuple[policy.Rule, Edit, str]] = [
         policy.layers_read_downwards,
         read("stg_ubi__things", "model.tiny.int_things"),
         "stg_ubi__things: staging may not read int_things",
+    ),
+    (
+        policy.layers_read_downwards,
+        rename("stg_ubi__things", "base_ubi__things"),
+        "int_things: may not read base_ubi__things",
+    ),
+    (
+        policy.formats_end_alike,
+        add_format("things", size="bigint"),
+        "stg_ubi__things: differs from stg_flat__things in size",
+    ),
+    (
+        policy.formats_end_alike,
+        add_format("rows"),
+        "stg_flat__things: is missing; stg_ubi__things is there",
     ),
     (
         policy.data_flows_one_way,

@@ -404,7 +404,11 @@ def test_04_visitor_agent_and_dwell_inside_event_attributes(log: Flywheel) -> No
     assert shown(log, "attributes-1", "dwell_seconds")["b"] == (2, 1, 42.5)
     assert shown(log, "attributes-2", "dwell_seconds")["c"] == (1, 1, 3.35)
     # Addresses themselves are nowhere.
-    for table in ("main_staging.base_ubi__events", "fct_searches", "main_staging.base_ubi__queries"):
+    for table in (
+        "main_staging.base_ubi__events",
+        "fct_searches",
+        "main_staging.base_ubi__queries",
+    ):
         assert log.rows(f"select * from {table} as t where t::varchar like '%192.0.2.7%'") == []
 
 

@@ -8,17 +8,17 @@ import re
 from collections.abc import Callable, Iterator
 
 from flywheel.contract.manifest import Project
+from flywheel.contract.rooms import (
+    data_flows_one_way,
+    formats_end_alike,
+    layers_read_downwards,
+    short,
+)
 
 Rule = Callable[[Project], Iterator[str]]
 
-ROOMS = (
-    *("input", "behavior", "windows", "propensity", "labels", "training", "evaluation"),
-    *("canary", "flywheel", "validation"),
-)
-"""Folders of intermediate models and of marts in the order of the data: none reads a later one."""
-
 _NAMES = {
-    "staging": re.compile(r"stg_[a-z0-9]+__[a-z0-9_]*s"),
+    "staging": re.compile(r"(stg|base)_[a-z0-9]+__[a-z0-9_]+"),
     "intermediate": re.compile(r"int_[a-z0-9_]+"),
     "marts": re.compile(
         r"(fct|dim)_[a-z0-9_]*s|(fct|dim)_[a-z0-9_]+_(manifest|reconciliation|ledger)"
@@ -163,13 +163,16 @@ def exposures_rest_on_contracts(project: Project) -> Iterator[str]:
         for node in exposure.reads:
             model = by_id.get(node)
             if model is None or model.access != "public":
-                yield f"{where}: depends on {_short(node)}, which is not public."
+                yield f"{where}: depends on {short(node)}, which is not public."
             elif model.materialized == "view":
                 yield f"{where}: depends on {model.name}, a view; depend on tables."
 
 
 def names_show_the_layer(project: Project) -> Iterator[str]:
-    """Names are stg_<format>__<entity>s, int_..., fct_... or dim_..., in the layer's folder."""
+    """Names are stg_<format>__..., int_..., fct_... or dim_..., in the layer's folder.
+
+    What a format keeps to itself is called base_<format>__... and stands in staging too.
+    """
     for model in project.models.values():
         pattern = _NAMES.get(model.layer)
         if pattern is None:
@@ -193,36 +196,6 @@ def columns_show_what_they_hold(project: Project) -> Iterator[str]:
                 yield f"{where}: a flag; its name must begin with is_ or has_."
             if column.name.endswith("_id") and kind not in ("varchar", "string", "text"):
                 yield f"{where}: an id; its type must be varchar."
-
-
-def layers_read_downwards(project: Project) -> Iterator[str]:
-    """Marts read no staging model and no raw input; staging reads raw input and staging only."""
-    by_id = {model.unique_id: model for model in project.models.values()}
-    for model in project.models.values():
-        for node in model.reads:
-            read = by_id.get(node)
-            layer = read.layer if read is not None else _kind(node)
-            if model.layer == "staging" and layer in ("intermediate", "marts"):
-                yield f"{model.name}: staging may not read {_short(node)}."
-            if model.layer == "marts" and layer in ("staging", "raw"):
-                yield f"{model.name}: a mart may not read {_short(node)}; put a model between."
-
-
-def data_flows_one_way(project: Project) -> Iterator[str]:
-    """No intermediate model and no mart reads a model of a later room."""
-    by_id = {model.unique_id: model for model in project.models.values()}
-    for model in project.models.values():
-        if model.layer not in ("intermediate", "marts"):
-            continue
-        if model.area not in ROOMS:
-            yield f"{model.name}: models/{model.folder} has no place in the order of the data."
-            continue
-        for node in model.reads:
-            read = by_id.get(node)
-            if read is None or read.layer not in ("intermediate", "marts"):
-                continue
-            if read.area in ROOMS and ROOMS.index(read.area) > ROOMS.index(model.area):
-                yield f"{model.name}: reads {read.name}, and {read.area} comes after {model.area}."
 
 
 def macros_are_documented(project: Project) -> Iterator[str]:
@@ -265,7 +238,7 @@ def sources_are_described(project: Project) -> Iterator[str]:
     """Every source table has a description."""
     for source, description in project.sources.items():
         if not description:
-            yield f"source {_short(source)}: has no description."
+            yield f"source {short(source)}: has no description."
 
 
 RULES: tuple[Rule, ...] = (
@@ -281,20 +254,9 @@ RULES: tuple[Rule, ...] = (
     names_show_the_layer,
     columns_show_what_they_hold,
     layers_read_downwards,
+    formats_end_alike,
     data_flows_one_way,
     macros_are_documented,
     vars_are_documented,
     sources_are_described,
 )
-
-
-def _kind(node: str) -> str:
-    """Name of the source a node is a table of; its resource type if it is no source."""
-    parts = node.split(".")
-    return parts[2] if parts[0] == "source" else parts[0]
-
-
-def _short(node: str) -> str:
-    """The node's name without type and package."""
-    parts = node.split(".")
-    return ".".join(parts[2:]) if len(parts) > 2 else node
