@@ -6,10 +6,9 @@
 {% macro default__first_occurrences(list_column) -%}
     case
         when len(list_distinct({{ list_column }})) = len({{ list_column }}) then {{ list_column }}
-        else list_transform(
-            {{ list_column }},
-            lambda element, place:
-                case when list_position({{ list_column }}, element) = place then element end
-        )
+        else [
+            case when list_position({{ list_column }}, element) = place then element end
+            for element, place in {{ list_column }}
+        ]
     end
 {%- endmacro %}

@@ -7,26 +7,26 @@ with
 searches as (
 
     {% for format in log_formats() -%}
-        select
-            '{{ format }}' as source_format,
-            search_key,
-            search_id,
-            searched_at,
-            arrived_at,
-            query,
-            application,
-            client_id,
-            logged_user_id,
-            logged_session_id,
-            user_agent,
-            ip_hash,
-            device,
-            variant,
-            model_version,
-            has_query_row
-        from {{ ref('stg_' ~ format ~ '__searches') }}
-        where {{ is_replaced() }}
-        {{ 'union all' if not loop.last }}
+    select
+        '{{ format }}' as source_format,
+        search_key,
+        search_id,
+        searched_at,
+        arrived_at,
+        query,
+        application,
+        client_id,
+        logged_user_id,
+        logged_session_id,
+        user_agent,
+        ip_hash,
+        device,
+        variant,
+        model_version,
+        has_query_row
+    from {{ ref('stg_' ~ format ~ '__searches') }}
+    where {{ is_replaced() }}
+    {{ 'union all' if not loop.last }}
     {% endfor %}
 
 ),

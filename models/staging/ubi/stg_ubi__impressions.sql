@@ -4,7 +4,7 @@ with
 
 searches as (
 
-    select * from {{ ref('stg_ubi__searches') }}
+    select * from {{ ref('base_ubi__searches') }}
 
 ),
 
