@@ -29,6 +29,7 @@ import yaml
 from bench.process import DBT, measure
 from flywheel import variables
 from flywheel.errors import FlywheelError
+from flywheel.inputs import log_formats
 from flywheel.settings import Settings, load_settings
 from flywheel.terminal import Terminal
 
@@ -377,7 +378,11 @@ def sample_vars(project: Path, folder: Path) -> dict[str, Any]:
 @click.argument("revision_2")
 @click.option("--log", type=click.Path(exists=True), help="File, glob or folder.")
 @click.option(
-    "--format", "log_format", type=click.Choice(["ubi", "flat"]), default="ubi", show_default=True
+    "--format",
+    "log_format",
+    type=click.Choice(sorted(log_formats())),
+    default="ubi",
+    show_default=True,
 )
 @click.option("--features", type=click.Path(exists=True), help="Ranking features of the log.")
 @click.option("--sample", is_flag=True, help="The first revision's sample log.")

@@ -9,6 +9,7 @@ import yaml
 
 from flywheel.errors import FlywheelError
 from flywheel.files import read_yaml, write_atomic
+from flywheel.inputs.declared import log_formats
 from flywheel.settings import Settings
 
 PATH_VARS = ("raw_queries", "raw_events", "flat_log", "ranking_features")
@@ -57,9 +58,7 @@ def for_log(path: str, log_format: str, features: str | None) -> dict[str, Any]:
         "log_format": log_format,
         "ranking_features": absolute(features) if features else "",
     }
-    if log_format == "ubi":
-        return {**variables, "raw_queries": log, "raw_events": log}
-    return {**variables, "flat_log": log}
+    return {**variables, **dict.fromkeys(log_formats()[log_format].variables, log)}
 
 
 def absolute(path: str) -> str:

@@ -184,7 +184,7 @@ def test_no_log_named(value: str | None) -> None:
 
 
 def test_values_that_are_no_path_or_format() -> None:
-    assert "it must be ubi or flat" in sentence(lambda: inputs.check({"log_format": "csv"}))
+    assert "it must be flat or ubi" in sentence(lambda: inputs.check({"log_format": "csv"}))
     text = sentence(lambda: inputs.check({"raw_queries": ["a", "b"]}))
     assert "raw_queries" in text
     assert "one path" in text
@@ -255,7 +255,7 @@ def test_a_line_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert "longer than 1 MB" in sentence(lambda: check_ubi(path))
 
 
-@pytest.mark.parametrize("missing", inputs.REQUIRED_FLAT_COLUMNS)
+@pytest.mark.parametrize("missing", inputs.log_formats()["flat"].required)
 @pytest.mark.parametrize("suffix", ["csv", "ndjson", "parquet"])
 def test_a_flat_log_without_a_required_column(tmp_path: Path, missing: str, suffix: str) -> None:
     row = {name: value for name, value in ROW.items() if name != missing} | {"extra": "x"}

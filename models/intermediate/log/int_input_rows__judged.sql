@@ -18,7 +18,7 @@ rejected as (
 rows_with_reasons as (
 
     select
-        united.* exclude (rejection_reason),
+        united.* exclude (rejection_reason), -- noqa: RF02
         coalesce(united.rejection_reason, rejected.rejection_reason) as reason
     from united
     left join rejected

@@ -8,6 +8,7 @@ import duckdb
 
 from flywheel.errors import FlywheelError
 from flywheel.forget.ids import Forgotten, mention_pattern
+from flywheel.inputs import LogFormat, log_formats
 
 LIST = "flywheel_state.forgotten_visitors"
 CHANGE_TABLES = (
@@ -19,20 +20,6 @@ CHANGE_TABLES = (
     "changed_deployments",
 )
 _SCORED = "int_evaluation_searches__scored"
-_STAGED = {
-    "base_ubi__documents": """
-        select
-            source_file, row_number, search_key, query_id as search_id, client_id,
-            logged_user_id, logged_session_id, document as text
-        from {table}
-        """,
-    "base_flat__rows": """
-        select
-            source_file, row_number, search_id, search_id, null, logged_user_id,
-            logged_session_id, unread_text
-        from {table}
-        """,
-}
 
 
 @dataclass(frozen=True)
@@ -116,11 +103,12 @@ def settle(connection: duckdb.DuckDBPyConnection, ids: Sequence[str]) -> None:
 
 
 def _remove(connection: duckdb.DuckDBPyConnection, ids: Sequence[str]) -> Removed:
-    parts = [
-        sql.format(table=table)
-        for name, sql in _STAGED.items()
-        if (table := _table(connection, name)) is not None
-    ]
+    staged = {
+        table: declared
+        for declared in log_formats().values()
+        if (table := _table(connection, declared.staged_in)) is not None
+    }
+    parts = [_whose(table, declared) for table, declared in staged.items()]
     if not parts:
         raise FlywheelError("The warehouse holds no log yet; run `flywheel build` first.")
     connection.execute(
@@ -171,12 +159,11 @@ def _remove(connection: duckdb.DuckDBPyConnection, ids: Sequence[str]) -> Remove
         where search_key is not null
         """
     )
-    for name in _STAGED:
-        if (table := _table(connection, name)) is not None:
-            connection.execute(
-                f"delete from {table} where (source_file, row_number) in "
-                "(select (source_file, row_number) from forget_rows)"
-            )
+    for table in staged:
+        connection.execute(
+            f"delete from {table} where (source_file, row_number) in "
+            "(select (source_file, row_number) from forget_rows)"
+        )
     for table in ("flywheel_state.ranker_scores", _table(connection, _SCORED)):
         if table is not None:
             connection.execute(
@@ -195,6 +182,13 @@ def _remove(connection: duckdb.DuckDBPyConnection, ids: Sequence[str]) -> Remove
         """
     ).fetchone() or (0, 0)
     return Removed(n_rows, n_searches, tuple(o for (o,) in others if o not in ids))
+
+
+def _whose(table: str, declared: LogFormat) -> str:
+    """Query for the rows of a format, with who is named in each."""
+    names = {"user_id": "logged_user_id", "session_id": "logged_session_id"}
+    columns = [f"{sql} as {names.get(name, name)}" for name, sql in declared.identity.items()]
+    return f"select source_file, row_number, {', '.join(columns)} from {table}"
 
 
 def _refuse_unknown(connection: duckdb.DuckDBPyConnection, ids: Sequence[str], salt: str) -> None:

@@ -8,24 +8,24 @@ nobody closes makes one value of all rows up to the next quote. Rows are never j
 that cannot be used goes to `fct_quarantined_rows` in SQL.
 
 Each module has one job: `paths` and `given` (what the vars name), `text`, `csv_rows`, `documents`
-and `parquet` (kinds of files), `columns`, `formats` (what a log must hold), `preflight`.
+and `parquet` (kinds of files), `columns`, `declared` and `formats` (what a log must hold),
+`preflight`.
 """
 
+from flywheel.inputs.declared import LogFormat, log_formats
 from flywheel.inputs.documents import SAMPLED_DOCUMENTS
-from flywheel.inputs.formats import REQUIRED_FLAT_COLUMNS, UBI_MARKS, LogFormat
 from flywheel.inputs.parquet import unreadable_parquet
 from flywheel.inputs.paths import resolve
 from flywheel.inputs.preflight import InputFile, InputSummary, check, detect_format
 
 __all__ = [
-    "REQUIRED_FLAT_COLUMNS",
     "SAMPLED_DOCUMENTS",
-    "UBI_MARKS",
     "InputFile",
     "InputSummary",
     "LogFormat",
     "check",
     "detect_format",
+    "log_formats",
     "resolve",
     "unreadable_parquet",
 ]

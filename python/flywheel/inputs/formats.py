@@ -1,41 +1,47 @@
-"""Is a file what its format wants: a UBI log, a flat one, ranking features?"""
+"""Is a file what its format wants, or do ranking features?"""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
 
 from flywheel.errors import FlywheelError
 from flywheel.inputs.columns import column_names
 from flywheel.inputs.csv_rows import check_csv_rows
+from flywheel.inputs.declared import KIND_NAMES, LogFormat
 from flywheel.inputs.documents import keys, sampled_documents
 from flywheel.inputs.parquet import parquet_columns
 from flywheel.inputs.paths import file_type
 from flywheel.inputs.sentences import listed
 from flywheel.inputs.text import check_line_ends
 
-LogFormat = Literal["ubi", "flat"]
-REQUIRED_FLAT_COLUMNS = ("search_id", "searched_at", "query", "doc_id", "rank", "clicked")
-"""Columns without which a flat log says nothing about what was shown and clicked."""
-UBI_MARKS = ("query_id", "user_query", "action_name")
-"""A document with one of these is taken for a UBI query or event."""
 _NUMERIC_TYPES = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE")
 
 
-def check_ubi_file(path: Path) -> int:
-    """Documents looked at in a file that is to be UBI; 0 where it holds none.
+def check_log_file(path: Path, declared: LogFormat, others: Sequence[LogFormat]) -> int:
+    """What was looked at in a file that is to be a log of this format; 0 where it holds nothing.
 
     Raises:
-        FlywheelError: says what it is instead.
+        FlywheelError: says what is missing, or what it is instead.
     """
+    look = _check_rows if declared.reader == "rows" else _check_documents
+    return look(path, declared, others)
+
+
+def _check_documents(path: Path, declared: LogFormat, others: Sequence[LogFormat]) -> int:
     kind = file_type(path)
-    if kind == "csv":
+    if kind in KIND_NAMES and kind not in declared.kinds:
+        hint = "".join(
+            f"; if it is {other.noun}, set {other.setting()}"
+            for other in others
+            if kind in other.kinds
+        )
         raise FlywheelError(
-            f"{path} is CSV, and UBI is read from NDJSON or Parquet; "
-            "if it is a flat log, set --var log_format=flat --var flat_log=PATH."
+            f"{path} is {KIND_NAMES[kind]}, and {declared.name.upper()} is read from "
+            f"{declared.kinds_in_words}{hint}."
         )
     if kind == "parquet":
         columns = parquet_columns(path)
-        if not _looks_like_ubi(columns):
-            raise FlywheelError(_not_ubi(path, list(columns)))
+        if not _has_mark(columns, declared):
+            raise FlywheelError(_no_documents(path, list(columns), declared, others))
         return 1
     documents, n_lines = sampled_documents(path)
     if not n_lines:
@@ -44,24 +50,19 @@ def check_ubi_file(path: Path) -> int:
     if not documents:
         raise FlywheelError(
             f"None of the first {n_lines} lines of {path} is a JSON document; "
-            "a UBI log is NDJSON, one document per line."
+            f"{declared.noun} is NDJSON, one document per line."
         )
-    if not any(_looks_like_ubi(document) for document in documents):
-        raise FlywheelError(_not_ubi(path, keys(documents)))
+    if not any(_has_mark(document, declared) for document in documents):
+        raise FlywheelError(_no_documents(path, keys(documents), declared, others))
     return len(documents)
 
 
-def check_flat_file(path: Path) -> int:
-    """1 for a file that is to be a flat log; 0 where it holds no rows.
-
-    Raises:
-        FlywheelError: says what is missing, or what it is instead.
-    """
+def _check_rows(path: Path, declared: LogFormat, others: Sequence[LogFormat]) -> int:
     names = column_names(path)
     if not names:
         return 0
     lowered = {name.lower() for name in names}
-    missing = [name for name in REQUIRED_FLAT_COLUMNS if name not in lowered]
+    missing = [name for name in declared.required if name not in lowered]
     if not missing:
         kind = file_type(path)
         if kind == "csv":
@@ -69,11 +70,12 @@ def check_flat_file(path: Path) -> int:
         elif kind != "parquet":
             check_line_ends(path)
         return 1
-    if _looks_like_ubi(names) and not {"search_id", "doc_id"} & lowered:
-        raise FlywheelError(
-            f"{path} looks like a UBI log, not a flat one (it has {listed(names)}); "
-            "set --var log_format=ubi --var raw_queries=PATH --var raw_events=PATH."
-        )
+    for other in others:
+        if _has_mark(names, other) and not {"search_id", "doc_id"} & lowered:
+            raise FlywheelError(
+                f"{path} looks like {other.noun}, not {_one(declared)} (it has {listed(names)}); "
+                f"set {other.setting()}."
+            )
     noun = "column" if len(missing) == 1 else "columns"
     raise FlywheelError(
         f"{path} lacks the required {noun} {listed(missing)}; it has {listed(names)}. "
@@ -107,20 +109,38 @@ def check_features_file(path: Path) -> int:
     return len(numeric)
 
 
-def _looks_like_ubi(names: Any) -> bool:
-    return any(mark in names for mark in UBI_MARKS)
+def has_marks(names: Iterable[str], declared: LogFormat) -> bool:
+    """Whether columns are those of a format: its search and document, or one of its marks."""
+    lowered = {name.lower() for name in names}
+    if declared.reader == "rows":
+        return {"search_id", "doc_id"} <= lowered
+    return _has_mark(lowered, declared)
 
 
-def _not_ubi(path: Path, names: list[str]) -> str:
-    if {"search_id", "doc_id"} <= {name.lower() for name in names}:
-        return (
-            f"{path} looks like a flat log, not a UBI one (it has {listed(names)}); "
-            f"set --var log_format=flat --var flat_log={path}."
-        )
+def _has_mark(names: Iterable[str], declared: LogFormat) -> bool:
+    found = set(names)
+    return any(mark in found for mark in declared.marks)
+
+
+def _one(declared: LogFormat) -> str:
+    """As in `not a flat one`."""
+    return declared.noun.replace(" log", " one")
+
+
+def _no_documents(
+    path: Path, names: list[str], declared: LogFormat, others: Sequence[LogFormat]
+) -> str:
+    for other in others:
+        if other.reader == "rows" and has_marks(names, other):
+            return (
+                f"{path} looks like {other.noun}, not {_one(declared)} (it has {listed(names)}); "
+                f"set {other.setting(str(path))}."
+            )
+    instead = "".join(f" and set {o.setting()}" for o in others if o.reader == "rows")
     return (
-        f"{path} holds no UBI queries or events: none of its first documents has "
-        f"{listed(UBI_MARKS, 'or')}; they have {listed(names)}. Name a UBI log, or turn this "
-        "one into a flat log with one select and set --var log_format=flat --var flat_log=PATH."
+        f"{path} holds no {declared.name.upper()} queries or events: none of its first documents "
+        f"has {listed(declared.marks, 'or')}; they have {listed(names)}. Name "
+        f"{declared.noun}, or turn this one into a flat log with one select{instead}."
     )
 
 

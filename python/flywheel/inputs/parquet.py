@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from flywheel.errors import FlywheelError
+from flywheel.inputs.declared import log_formats
 from flywheel.inputs.given import path_value, project_vars
 from flywheel.inputs.paths import compression_of, file_type, literal, resolve
 from flywheel.inputs.sentences import first_line
@@ -58,7 +59,7 @@ def unreadable_parquet(variables: Mapping[str, Any], *, project: Path) -> str | 
     import duckdb
 
     values = {**project_vars(project), **variables}
-    names = ("flat_log",) if values["log_format"] == "flat" else ("raw_queries", "raw_events")
+    names = log_formats(project)[values["log_format"]].variables
     given = [path_value(name, values.get(name)) for name in names]
     for path in sorted({file for one in given if one for file in resolve(one, root=project)}):
         if file_type(path) != "parquet":

@@ -7,14 +7,8 @@ from typing import Any, TypeVar
 
 from flywheel.errors import FlywheelError
 from flywheel.inputs.columns import column_names
-from flywheel.inputs.formats import (
-    REQUIRED_FLAT_COLUMNS,
-    UBI_MARKS,
-    LogFormat,
-    check_features_file,
-    check_flat_file,
-    check_ubi_file,
-)
+from flywheel.inputs.declared import log_formats
+from flywheel.inputs.formats import check_features_file, check_log_file, has_marks
 from flywheel.inputs.given import path_value, project_vars
 from flywheel.inputs.paths import resolve
 from flywheel.inputs.sentences import listed
@@ -44,12 +38,12 @@ class InputSummary:
     """What a build is about to read; only made when every check has passed.
 
     Attributes:
-        log_format: `ubi` or `flat`.
+        log_format: name of its format.
         files: the log's files, each once, sorted by path within a var.
         ranking_features: the features files, empty where none is named.
     """
 
-    log_format: LogFormat
+    log_format: str
     files: tuple[InputFile, ...]
     ranking_features: tuple[InputFile, ...] = field(default=())
 
@@ -70,7 +64,7 @@ def check(variables: Mapping[str, Any], *, project: Path | None = None) -> Input
     """Look at everything the vars name, before a build.
 
     Args:
-        variables: dbt vars: `log_format`, `raw_queries`, `raw_events`, `flat_log`,
+        variables: dbt vars: `log_format`, those that name files of that format, and
             `ranking_features`; others are ignored.
         project: the dbt project's folder: relative paths start there, as they do for dbt, and a
             var that is not given takes its default from `dbt_project.yml`.
@@ -83,9 +77,13 @@ def check(variables: Mapping[str, Any], *, project: Path | None = None) -> Input
     """
     values = {**project_vars(project), **variables} if project else dict(variables)
     log_format = values.get("log_format", "ubi")
-    if log_format not in ("ubi", "flat"):
-        raise FlywheelError(f"log_format is '{log_format}'; it must be ubi or flat.")
-    names = ("raw_queries", "raw_events") if log_format == "ubi" else ("flat_log",)
+    formats = log_formats(project)
+    if log_format not in formats:
+        names = " or ".join(sorted(formats))
+        raise FlywheelError(f"log_format is '{log_format}'; it must be {names}.")
+    declared = formats[log_format]
+    others = [other for other in formats.values() if other is not declared]
+    names = declared.variables
     paths = {name: path_value(name, values.get(name)) for name in names}
     paths = {name: path for name, path in paths.items() if path}
     if not paths:
@@ -94,12 +92,11 @@ def check(variables: Mapping[str, Any], *, project: Path | None = None) -> Input
             f"add --var {names[0]}=PATH (a file, a glob or a directory)."
         )
 
-    check_file = check_ubi_file if log_format == "ubi" else check_flat_file
     files: dict[Path, InputFile] = {}
     for name, path in paths.items():
         for file in resolve(path, root=project):
             if file not in files:
-                n_sampled = _checked(check_file, file)
+                n_sampled = _checked(lambda one: check_log_file(one, declared, others), file)
                 files[file] = InputFile(file, name, file.stat().st_size, n_sampled)
     if not any(file.n_sampled for file in files.values()):
         named = " and ".join(dict.fromkeys(paths.values()))
@@ -114,34 +111,38 @@ def check(variables: Mapping[str, Any], *, project: Path | None = None) -> Input
     return InputSummary(log_format, tuple(files.values()), tuple(features))
 
 
-def detect_format(path: str, *, root: Path | None = None) -> LogFormat:
-    """Tell whether a log is UBI or flat, from its first file that says so.
+def detect_format(path: str, *, root: Path | None = None) -> str:
+    """Tell the format of a log, from its first file that says so.
 
     Args:
         path: a file, glob or directory.
         root: what a relative path starts from; the working directory by default.
 
     Returns:
-        `ubi` or `flat`.
+        The format's name.
 
     Raises:
         FlywheelError: nothing is there, a file cannot be read, or it is neither.
     """
+    formats = sorted(log_formats().values(), key=lambda one: (one.reader != "rows", one.name))
     seen: dict[str, None] = {}
     files = resolve(path, root=root)
     for file in files:
         names = _checked(column_names, file)
-        lowered = {name.lower() for name in names}
-        if {"search_id", "doc_id"} <= lowered:
-            return "flat"
-        if lowered & set(UBI_MARKS):
-            return "ubi"
+        for declared in formats:
+            if has_marks(names, declared):
+                return declared.name
         seen.update(dict.fromkeys(names))
     if not seen:
         raise FlywheelError(f"{path} holds no rows; name a log with at least one search.")
+    wanted = [
+        f"{declared.noun} (documents with {listed(declared.marks, 'or')})"
+        if declared.marks
+        else f"{declared.noun} (columns {listed(declared.required)})"
+        for declared in reversed(formats)
+    ]
     raise FlywheelError(
-        f"{path} is neither a UBI log (documents with {listed(UBI_MARKS, 'or')}) nor a flat log "
-        f"(columns {listed(REQUIRED_FLAT_COLUMNS)}); it has {listed(list(seen))}. "
+        f"{path} is neither {' nor '.join(wanted)}; it has {listed(list(seen))}. "
         "Rename its columns with one select."
     )
 
