@@ -314,7 +314,7 @@ def refusing(make_flywheel: Callable[[str], Flywheel]) -> Flywheel:
             '"query_id": "q',
             marks=pytest.mark.slow,
         ),
-        (CLICKS_ALONE, "5 of 6 rows are orphan_event (also 1 event_without_search)", "click"),
+        (CLICKS_ALONE, "6 of 6 rows are event_without_search", "click"),
     ],
     ids=["US dates", "ranks in words", "no action", "no query"],
 )

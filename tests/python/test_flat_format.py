@@ -217,6 +217,7 @@ def test_a_bad_csv_row_costs_only_itself(log: Flywheel) -> None:
         "select search_id, query from fct_searches where search_id like 'q%' order by search_id"
     )
     assert kept == [
+        ("q-first", "lamp"),
         ("q-inch", '5" pipe'),
         ("q-two-lines", "la\nmp"),
         ("q0", "lamp"),

@@ -281,10 +281,10 @@ def _list_hashes(connection: duckdb.DuckDBPyConnection, ids: Sequence[str], salt
 
 
 def _table(connection: duckdb.DuckDBPyConnection, name: str) -> str | None:
-    """A model's table, quoted; None where it was never built."""
+    """A model's table or view, quoted; None where it was never built."""
     found = connection.execute(
-        "select schema_name from duckdb_tables() where table_name = ? and not temporary "
-        "order by schema_name",
+        "select table_schema from information_schema.tables "
+        "where table_name = ? and table_type in ('BASE TABLE', 'VIEW') order by table_schema",
         [name],
     ).fetchone()
     return f'"{found[0]}"."{name}"' if found else None
