@@ -73,7 +73,7 @@ def test_drift_ends_in_sentences(sample: Flywheel, flywheel: Flywheel) -> None:
         connection.execute("alter table fct_canary_metrics alter look type bigint")
         connection.execute("alter table fct_canary_decisions add column note varchar")
         connection.execute("update fct_sessions set user_id = null where rowid < 2")
-        connection.execute("drop table main_staging.base_flat__rows")
+        connection.execute("drop table main_intermediate.int_clicks__dwell")
     run = flywheel.command("contract")
     assert run.status == 1
     assert "Traceback" not in run.output
@@ -82,9 +82,16 @@ def test_drift_ends_in_sentences(sample: Flywheel, flywheel: Flywheel) -> None:
         "fct_canary_decisions.note: in the warehouse, but not in the YAML.",
         "fct_canary_metrics.look: INTEGER in the YAML, BIGINT in the warehouse.",
         "fct_sessions.user_id: promised never to be null, and 2 rows are.",
-        "base_flat__rows: not in the warehouse (schema main_staging); build it.",
+        "int_clicks__dwell: not in the warehouse (schema main_intermediate); build it.",
     ]
     assert "disagree in 4 places" in run.output
+    with duckdb.connect(str(flywheel.database)) as connection:
+        connection.execute("drop table main_staging.base_flat__rows")
+    run = flywheel.command("contract")
+    assert run.status == 1
+    assert "Traceback" not in run.output
+    assert "_flat__" in run.output
+    assert "reads what is not there any more" in run.output
 
 
 def test_tiny_warehouse_agrees(warehouse: duckdb.DuckDBPyConnection) -> None:

@@ -66,12 +66,23 @@ def read_catalog(connection: duckdb.DuckDBPyConnection) -> Catalog:
 def count_nulls(
     connection: duckdb.DuckDBPyConnection, schema: str, table: str, columns: Iterable[str]
 ) -> dict[str, int]:
-    """Count the nulls of some columns of a table, in one scan."""
+    """Count the nulls of some columns of a table, in one scan.
+
+    Raises:
+        FlywheelError: it is a view that reads what is not there any more.
+    """
     names = list(columns)
     if not names:
         return {}
     counts = ", ".join(f"count(*) - count({quoted(name)})" for name in names)
-    row = connection.execute(f"select {counts} from {quoted(schema)}.{quoted(table)}").fetchone()
+    query = f"select {counts} from {quoted(schema)}.{quoted(table)}"
+    try:
+        row = connection.execute(query).fetchone()
+    except (duckdb.CatalogException, duckdb.BinderException) as error:
+        said = str(error).splitlines()[0].rstrip("!.")
+        raise FlywheelError(
+            f"The view {table} reads what is not there any more ({said}); build again."
+        ) from error
     return dict(zip(names, row or (), strict=True))
 
 
