@@ -1,7 +1,8 @@
 {#
     Parquet files by schema. Each group is read apart: where two files disagree about a column's
     type, a reader of both fails on whichever it reads second; and a document's text must not
-    depend on which files happen to be read beside its own.
+    depend on which files happen to be read beside its own. Fields of structs are columns too, under
+    their path.
 #}
 {% macro duckdb_parquet_groups(files) %}
     {% set groups = {} %}
@@ -21,6 +22,16 @@
                 {% set columns = {} %}
                 {% for column in described.rows %}
                     {% do columns.update({column[0] | lower: column[1]}) %}
+                    {% if column[1].startswith('STRUCT(') %}
+                        {% set nested = run_query(
+                            'describe select unnest("' ~ column[0]
+                            ~ '", recursive := true, keep_parent_names := true) from read_parquet('
+                            ~ duckdb_file_list([row[0]]) ~ ')'
+                        ) %}
+                        {% for leaf in nested.rows %}
+                            {% do columns.update({(column[0] ~ '.' ~ leaf[0]) | lower: leaf[1]}) %}
+                        {% endfor %}
+                    {% endif %}
                 {% endfor %}
                 {% do groups.update({row[1]: {'files': [], 'columns': columns}}) %}
             {% endif %}

@@ -139,36 +139,51 @@
     where is_line
 {% endmacro %}
 
-{% macro duckdb_raw_lines(files, columns) %}
-    select source_file, row_index, row_tie, line, read_error
+{#
+    The fields of documents, one JSON text a line or one row of a Parquet file, absent ones null.
+    A dump may be `index name, tab, document`; the bulk format puts the index on its own line.
+#}
+{% macro duckdb_raw_documents(files, columns) %}
+    select *
     from (
         select
-            cast(null as varchar) as source_file,
-            cast(null as bigint) as row_index,
-            cast(null as bigint) as row_tie,
-            cast(null as varchar) as line,
-            cast(null as varchar) as read_error
+            {{ duckdb_no_rows(columns) }},
+            cast(null as varchar) as tabbed_index,
+            cast(null as varchar) as document
         where false
+        {{ duckdb_parquet_rows(files.parquet, columns) }}
         {% if files.ndjson %}
-            union all
-            {{ duckdb_text_lines(files.ndjson) }}
-        {% endif %}
-        {% for group in duckdb_parquet_groups(files.parquet) %}
-            union all
+            union all by name
             select
                 source_file,
-                file_row_number + 1 as row_index,
-                0 as row_tie,
-                cast(json_merge_patch(
-                    to_json(documents), '{"source_file": null, "file_row_number": null}'
-                ) as varchar) as line,
-                cast(null as varchar) as read_error
-            from read_parquet(
-                {{ duckdb_file_list(group.files) }},
-                filename = 'source_file', file_row_number = true
-            ) as documents
-        {% endfor %}
-    ) as all_lines
+                row_index,
+                row_tie,
+                tabbed_index,
+                document,
+                {% for column in columns %}
+                    fields[{{ loop.index }}] as {{ spelt_name(column) }},
+                {% endfor %}
+                case
+                    when line is null or trim(line) = '' then 'blank_line'
+                    when fields is null then coalesce(read_error, 'malformed_json')
+                end as read_error
+            from (
+                select
+                    *,
+                    case
+                        when read_error is null
+                            then {{ duckdb_json_fields('document', columns) }}
+                    end as fields
+                from (
+                    select
+                        *,
+                        nullif(regexp_extract(line, '^([A-Za-z0-9_.-]+)\t', 1), '') as tabbed_index,
+                        regexp_replace(line, '^[A-Za-z0-9_.-]+\t', '') as document
+                    from ({{ duckdb_text_lines(files.ndjson) }}) as text_lines
+                ) as separated
+            ) as parsed
+        {% endif %}
+    ) as all_rows
 {% endmacro %}
 
 {#
@@ -179,32 +194,10 @@
     select *
     from (
         select
-            cast(null as varchar) as source_file,
-            cast(null as bigint) as row_index,
-            cast(null as bigint) as row_tie,
-            cast(null as bigint) as row_number,
-            cast(null as varchar) as read_error,
-            cast(null as varchar) as unread_text,
-            {% for column in columns %}
-                cast(null as {{ column.data_type }}) as {{ column.name }},
-                {% if column.data_type != 'varchar' %}
-                    cast(null as varchar) as {{ column.name }}_text,
-                {% endif %}
-            {% endfor %}
+            {{ duckdb_no_rows(columns) }},
+            cast(null as varchar) as unread_text
         where false
-        {% for group in duckdb_parquet_groups(files.parquet) %}
-            union all by name
-            select
-                source_file,
-                {% for column in columns if column.name in group.columns %}
-                    {{ duckdb_typed_column(column, group.columns[column.name]) }},
-                {% endfor %}
-                file_row_number + 1 as row_number
-            from read_parquet(
-                {{ duckdb_file_list(group.files) }},
-                filename = 'source_file', file_row_number = true
-            )
-        {% endfor %}
+        {{ duckdb_parquet_rows(files.parquet, columns) }}
         {% for dialect in files.csv_dialects %}
             union all by name
             select
@@ -233,53 +226,118 @@
                 row_index,
                 row_tie,
                 {% for column in columns %}
-                    document[{{ loop.index }}] as {{ spelt_name(column) }},
+                    fields[{{ loop.index }}] as {{ spelt_name(column) }},
                 {% endfor %}
                 case
                     when line is null or trim(line) = '' then 'blank_line'
-                    when document is null then coalesce(read_error, 'malformed_json')
+                    when fields is null then coalesce(read_error, 'malformed_json')
                 end as read_error,
-                case when document is null then line end as unread_text
+                case when fields is null then line end as unread_text
             from (
                 select
-                    source_file,
-                    row_index,
-                    row_tie,
-                    line,
-                    read_error,
+                    *,
                     case
-                        when read_error is null and json_valid(line)
-                            then json_extract_string(line, [
-                                {% for column in columns %}
-                                    '$.{{ column.name }}'{{ ', ' if not loop.last }}
-                                {% endfor %}
-                            ])
-                    end as document
+                        when read_error is null then {{ duckdb_json_fields('line', columns) }}
+                    end as fields
                 from ({{ duckdb_text_lines(files.ndjson) }}) as text_lines
-            ) as documents
+            ) as parsed
         {% endif %}
     ) as all_rows
 {% endmacro %}
 
-{# Where the spelling of a column's values goes. #}
-{% macro spelt_name(column) -%}
-    {{ column.name if column.data_type == 'varchar' else column.name ~ '_text' }}
+{# Names and types of what a reader shows. #}
+{% macro duckdb_no_rows(columns) -%}
+    cast(null as varchar) as source_file,
+    cast(null as bigint) as row_index,
+    cast(null as bigint) as row_tie,
+    cast(null as bigint) as row_number,
+    cast(null as varchar) as read_error
+    {%- for column in columns %},
+    cast(null as {{ column.data_type }}) as "{{ column.name }}"
+        {%- if column.data_type != 'varchar' %},
+    cast(null as varchar) as {{ spelt_name(column) }}
+        {%- endif %}
+    {%- endfor %}
 {%- endmacro %}
 
-{# A Parquet column as it is declared, where its own type says the same; else spelt out. #}
-{% macro duckdb_typed_column(column, native_type) -%}
-    {%- set integers = ['TINYINT', 'SMALLINT', 'INTEGER', 'BIGINT', 'UTINYINT', 'USMALLINT', 'UINTEGER'] -%}
+{# Rows of Parquet files, one branch of a union for each schema. #}
+{% macro duckdb_parquet_rows(files, columns) %}
+    {% for group in duckdb_parquet_groups(files) %}
+        union all by name
+        select
+            source_file,
+            {% for column in columns %}
+                {% set found = duckdb_typed_column(column, group.columns) %}
+                {{ found ~ ',' if found }}
+            {% endfor %}
+            file_row_number + 1 as row_number
+        from read_parquet(
+            {{ duckdb_file_list(group.files) }},
+            filename = 'source_file', file_row_number = true
+        )
+    {% endfor %}
+{% endmacro %}
+
+{# The declared fields of a JSON text as a list of strings, parsed once; null where it is no JSON. #}
+{% macro duckdb_json_fields(text, columns) -%}
+    case
+        when json_valid({{ text }})
+            then json_extract_string({{ text }}, [
+                {%- for column in columns %}
+                '$.{{ path_of(column) }}'{{ ',' if not loop.last }}
+                {%- endfor %}
+            ])
+    end
+{%- endmacro %}
+
+{# Where a declared field stands in a document: under its name, if it does not say. #}
+{% macro path_of(column) -%}
+    {{ column.config.meta.path if column.config.meta.path else column.name }}
+{%- endmacro %}
+
+{# Where the spelling of a column's values goes. #}
+{% macro spelt_name(column) -%}
+    {{ '"' ~ column.name ~ '"' if column.data_type == 'varchar' else column.name ~ '_text' }}
+{%- endmacro %}
+
+{#
+    A field of a Parquet file as it is declared, where its own type says the same; else spelt out.
+    Nothing where the file does not have it. Within maps and JSON it is read as JSON.
+#}
+{% macro duckdb_typed_column(column, found) -%}
+    {%- set integers = [
+        'TINYINT', 'SMALLINT', 'INTEGER', 'BIGINT', 'UTINYINT', 'USMALLINT', 'UINTEGER'
+    ] -%}
     {%- set alike = {
         'varchar': [],
-        'timestamp': ['TIMESTAMP', 'TIMESTAMP_S', 'TIMESTAMP_MS', 'TIMESTAMP_NS', 'TIMESTAMP WITH TIME ZONE'],
+        'varchar[]': ['VARCHAR[]', 'BIGINT[]', 'INTEGER[]'],
+        'timestamp': [
+            'TIMESTAMP', 'TIMESTAMP_S', 'TIMESTAMP_MS', 'TIMESTAMP_NS', 'TIMESTAMP WITH TIME ZONE'
+        ],
         'bigint': integers,
         'double': integers + ['FLOAT', 'DOUBLE'],
         'boolean': ['BOOLEAN'],
     } -%}
-    {%- if native_type in alike[column.data_type] -%}
-        cast({{ column.name }} as {{ column.data_type }}) as {{ column.name }}
+    {%- set path = path_of(column) -%}
+    {%- set parts = path.split('.') -%}
+    {%- if path in found -%}
+        {%- set field = '"' ~ parts | join('"."') ~ '"' -%}
+        {%- if found[path] in alike[column.data_type] -%}
+            cast({{ field }} as {{ column.data_type }}) as "{{ column.name }}"
+        {%- elif column.data_type.endswith('[]') -%}
+            cast(to_json({{ field }}) as varchar) as {{ spelt_name(column) }}
+        {%- else -%}
+            cast({{ field }} as varchar) as {{ spelt_name(column) }}
+        {%- endif -%}
     {%- else -%}
-        cast({{ column.name }} as varchar) as {{ spelt_name(column) }}
+        {%- for n in range(1, parts | length) -%}
+            {%- set outer = parts[:n] | join('.') -%}
+            {%- if found.get(outer, '').startswith(('MAP(', 'JSON')) -%}
+                json_extract_string(
+                    to_json("{{ parts[:n] | join('"."') }}"), '$.{{ parts[n:] | join('.') }}'
+                ) as {{ spelt_name(column) }}
+            {%- endif -%}
+        {%- endfor -%}
     {%- endif -%}
 {%- endmacro %}
 

@@ -69,13 +69,7 @@ final as (
         case when {{ normalize_query('user_query') }} <> '' then user_query end as query,
         object_id as doc_id,
         ordinal,
-        {# Some sources write the dwell only into the message ("... for 3.35 seconds"). #}
-        case
-            when coalesce(dwell_time, -1) >= 0 then dwell_time
-            when action = 'page_exit' then try_cast(
-                nullif(regexp_extract(message, 'for ([0-9]+([.][0-9]+)?) sec', 1), '') as double
-            )
-        end as explicit_dwell_seconds,
+        dwell_seconds as explicit_dwell_seconds,
         case
             when logged_at is null then 'missing_time'
             when {{ is_impossible_time('logged_at', 'first_arrived_at') }} then 'impossible_time'

@@ -79,7 +79,7 @@ final as (
         variant,
         model_version,
         is_randomised,
-        {{ json_string_list('hit_ids') }} as hit_ids,
+        hit_ids,
         rejection_reason,
         case when rejection_reason is null then recency > 1 end as is_superseded
     from ranked
