@@ -36,7 +36,7 @@
         select
             regexp_replace(source_file, '^.*/', '') as file_name,
             row_number,
-            substr(regexp_replace(coalesce(payload, search_id, ''), '\p{C}', '?', 'g'), 1, 160)
+            substr(regexp_replace(coalesce(payload, {{ row_as_json() }}), '\p{C}', '?', 'g'), 1, 160)
                 as text
         from {{ united }}
         where coalesce(rejection_reason, 'event_without_search') = '{{ main }}'

@@ -35,14 +35,7 @@ told as (
         *,
         case
             when reason is not null
-                then coalesce(payload, cast(to_json({
-                    'search_id': search_id,
-                    'searched_at': logged_at,
-                    'query': query,
-                    'doc_id': doc_id,
-                    'rank': ordinal,
-                    'clicked': is_clicked
-                }) as varchar))
+                then coalesce(payload, {{ row_as_json() | indent(20) }})
         end as text
     from rows_with_reasons
 

@@ -16,7 +16,7 @@ final as (
         query,
         doc_id,
         ordinal,
-        is_clicked,
+        action,
         payload,
         rejection_reason,
         is_merged

@@ -27,7 +27,7 @@ final as (
         flat_rows.query,
         flat_rows.doc_id,
         flat_rows.ordinal,
-        flat_rows.is_clicked,
+        case when flat_rows.is_clicked then 'click' else 'impression' end as action,
         coalesce(flat_rows.unread_text, flat_rows.rejected_text) as payload,
         coalesce(flat_rows.rejection_reason, contested.rejection_reason) as rejection_reason,
         coalesce(contested.is_duplicate, false) as is_merged

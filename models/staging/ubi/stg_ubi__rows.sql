@@ -37,7 +37,7 @@ final as (
         documents.user_query as query,
         documents.object_id as doc_id,
         documents.ordinal,
-        cast(null as boolean) as is_clicked,
+        documents.action_name as action,
         documents.document as payload,
         coalesce(documents.read_error, queries.rejection_reason, events.rejection_reason)
             as rejection_reason,
