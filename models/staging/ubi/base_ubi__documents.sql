@@ -101,8 +101,10 @@ typed as (
         nullif(trim(coalesce(session_id, event_session_id, query_session_id)), '')
             as logged_session_id,
         timestamp_text,
-        coalesce(classified.timestamp, {{ parse_timestamp("nullif(trim(timestamp_text), '')") }})
+        -- noqa: disable=RF06
+        coalesce("timestamp", {{ parse_timestamp("nullif(trim(timestamp_text), '')") }})
             as logged_at,
+        -- noqa: enable=RF06
         coalesce(nullif(trim(application), ''), 'default') as application,
         message,
         coalesce(
