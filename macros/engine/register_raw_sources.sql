@@ -141,14 +141,15 @@
 
 {#
     The fields of documents, one JSON text a line or one row of a Parquet file, absent ones null.
-    A dump may be `index name, tab, document`; the bulk format puts the index on its own line.
+    A dump may be `index name, tab, document`; the bulk format puts the index on a line of its own,
+    which is half of the line that follows, and no row.
 #}
 {% macro duckdb_raw_documents(files, columns) %}
     select *
     from (
         select
             {{ duckdb_no_rows(columns) }},
-            cast(null as varchar) as tabbed_index,
+            cast(null as varchar) as index_name,
             cast(null as varchar) as document
         where false
         {{ duckdb_parquet_rows(files.parquet, columns) }}
@@ -156,9 +157,8 @@
             union all by name
             select
                 source_file,
-                row_index,
-                row_tie,
-                tabbed_index,
+                row_number,
+                coalesce(tabbed_index, preceding_action) as index_name,
                 document,
                 {% for column in columns %}
                     fields[{{ loop.index }}] as {{ spelt_name(column) }},
@@ -170,18 +170,49 @@
             from (
                 select
                     *,
-                    case
-                        when read_error is null
-                            then {{ duckdb_json_fields('document', columns) }}
-                    end as fields
+                    row_number() over (
+                        partition by source_file order by row_index, row_tie
+                    ) as row_number,
+                    lag(action) over (
+                        partition by source_file order by row_index, row_tie
+                    ) as preceding_action
                 from (
                     select
                         *,
-                        nullif(regexp_extract(line, '^([A-Za-z0-9_.-]+)\t', 1), '') as tabbed_index,
-                        regexp_replace(line, '^[A-Za-z0-9_.-]+\t', '') as document
-                    from ({{ duckdb_text_lines(files.ndjson) }}) as text_lines
-                ) as separated
-            ) as parsed
+                        {# An action's index, where none of the format's marks is in the line. #}
+                        case
+                            when coalesce(
+                                {%- for column in columns if column.config.meta.is_mark %}
+                                fields[{{ columns.index(column) + 1 }}],
+                                {%- endfor %}
+                                null
+                            ) is null
+                                then coalesce(
+                                    json_extract_string(fields[{{ columns | length + 1 }}], '$._index'),
+                                    json_extract_string(fields[{{ columns | length + 2 }}], '$._index')
+                                )
+                        end as action
+                    from (
+                        select
+                            *,
+                            case
+                                when read_error is null
+                                    then {{ duckdb_json_fields(
+                                        'document', columns + [{'name': 'index'}, {'name': 'create'}]
+                                    ) }}
+                            end as fields
+                        from (
+                            select
+                                *,
+                                nullif(regexp_extract(line, '^([A-Za-z0-9_.-]+)\t', 1), '')
+                                    as tabbed_index,
+                                regexp_replace(line, '^[A-Za-z0-9_.-]+\t', '') as document
+                            from ({{ duckdb_text_lines(files.ndjson) }}) as text_lines
+                        ) as separated
+                    ) as parsed
+                ) as marked
+            ) as numbered
+            where action is null
         {% endif %}
     ) as all_rows
 {% endmacro %}
@@ -198,58 +229,74 @@
             cast(null as varchar) as unread_text
         where false
         {{ duckdb_parquet_rows(files.parquet, columns) }}
-        {% for dialect in files.csv_dialects %}
+        {% if files.csv or files.ndjson %}
             union all by name
             select
-                source_file,
-                row_number() over () as row_index,
-                cast(0 as bigint) as row_tie,
-                {% for column in columns if column.name in dialect.columns %}
-                    {{ column.name }} as {{ spelt_name(column) }},
-                {% endfor %}
-                case when unexpected_value is not null then 'malformed_csv' end as read_error
-            from read_csv(
-                {{ duckdb_file_list(dialect.files) }}, {{ duckdb_csv_reader(dialect) }},
-                ignore_errors = true
-            )
-        {% endfor %}
-        {% if files.csv %}
-            union all by name
-            select source_file, row_index, row_tie, read_error, line as unread_text
-            from raw.unreadable_rows
-            where not is_line
-        {% endif %}
-        {% if files.ndjson %}
-            union all by name
-            select
-                source_file,
-                row_index,
-                row_tie,
-                {% for column in columns %}
-                    fields[{{ loop.index }}] as {{ spelt_name(column) }},
-                {% endfor %}
-                case
-                    when line is null or trim(line) = '' then 'blank_line'
-                    when fields is null then coalesce(read_error, 'malformed_json')
-                end as read_error,
-                case when fields is null then line end as unread_text
-            from (
-                select
-                    *,
-                    case
-                        when read_error is null then {{ duckdb_json_fields('line', columns) }}
-                    end as fields
-                from ({{ duckdb_text_lines(files.ndjson) }}) as text_lines
-            ) as parsed
+                * exclude (row_index, row_tie),
+                row_number() over (
+                    partition by source_file order by row_index, row_tie
+                ) as row_number
+            from ({{ duckdb_spelt_rows(files, columns) }}) as spelt_rows
         {% endif %}
     ) as all_rows
+{% endmacro %}
+
+{# Rows of text files with their place, nothing read but the columns; lines of CSV and JSON. #}
+{% macro duckdb_spelt_rows(files, columns) %}
+    select
+        cast(null as varchar) as source_file,
+        cast(null as bigint) as row_index,
+        cast(null as bigint) as row_tie
+    where false
+    {% for dialect in files.csv_dialects %}
+        union all by name
+        select
+            source_file,
+            row_number() over () as row_index,
+            cast(0 as bigint) as row_tie,
+            {% for column in columns if column.name in dialect.columns %}
+                {{ column.name }} as {{ spelt_name(column) }},
+            {% endfor %}
+            case when unexpected_value is not null then 'malformed_csv' end as read_error
+        from read_csv(
+            {{ duckdb_file_list(dialect.files) }}, {{ duckdb_csv_reader(dialect) }},
+            ignore_errors = true
+        )
+    {% endfor %}
+    {% if files.csv %}
+        union all by name
+        select source_file, row_index, row_tie, read_error, line as unread_text
+        from raw.unreadable_rows
+        where not is_line
+    {% endif %}
+    {% if files.ndjson %}
+        union all by name
+        select
+            source_file,
+            row_index,
+            row_tie,
+            {% for column in columns %}
+                fields[{{ loop.index }}] as {{ spelt_name(column) }},
+            {% endfor %}
+            case
+                when line is null or trim(line) = '' then 'blank_line'
+                when fields is null then coalesce(read_error, 'malformed_json')
+            end as read_error,
+            case when fields is null then line end as unread_text
+        from (
+            select
+                *,
+                case
+                    when read_error is null then {{ duckdb_json_fields('line', columns) }}
+                end as fields
+            from ({{ duckdb_text_lines(files.ndjson) }}) as text_lines
+        ) as parsed
+    {% endif %}
 {% endmacro %}
 
 {# Names and types of what a reader shows. #}
 {% macro duckdb_no_rows(columns) -%}
     cast(null as varchar) as source_file,
-    cast(null as bigint) as row_index,
-    cast(null as bigint) as row_tie,
     cast(null as bigint) as row_number,
     cast(null as varchar) as read_error
     {%- for column in columns %},
@@ -292,7 +339,7 @@
 
 {# Where a declared field stands in a document: under its name, if it does not say. #}
 {% macro path_of(column) -%}
-    {{ column.config.meta.path if column.config.meta.path else column.name }}
+    {{ column.config.meta.path if column.config and column.config.meta.path else column.name }}
 {%- endmacro %}
 
 {# Where the spelling of a column's values goes. #}

@@ -24,85 +24,65 @@ files as (
 
 ),
 
-{# Lines of text are numbered in their order; rows of other files have numbers. #}
-numbered as (
-
-    select
-        *,
-        row_number() over (
-            partition by source_file
-            order by row_index, row_tie
-        ) as number_in_file
-    from raw_rows
-    where row_number is null
-    union all
-    select
-        *,
-        row_number as number_in_file
-    from raw_rows
-    where row_number is not null
-
-),
-
 {# What a file holds typed is taken as it is, what it spells out is read. #}
 typed as (
 
     select
-        numbered.source_file,
-        cast(numbered.number_in_file as bigint) as row_number,
+        raw_rows.source_file,
+        raw_rows.row_number,
         files.arrived_at,
-        numbered.read_error,
-        {{ redact_addresses('numbered.unread_text') }} as unread_text,
-        nullif(trim(numbered.search_id), '') as search_id,
-        coalesce(numbered.searched_at, {{ parse_timestamp('numbered.searched_at_text') }})
+        raw_rows.read_error,
+        {{ redact_addresses('raw_rows.unread_text') }} as unread_text,
+        nullif(trim(raw_rows.search_id), '') as search_id,
+        coalesce(raw_rows.searched_at, {{ parse_timestamp('raw_rows.searched_at_text') }})
             as searched_at,
-        numbered.searched_at_text,
-        numbered.query,
-        nullif(trim(numbered.doc_id), '') as doc_id,
-        coalesce(numbered.rank, {{ try_integer('numbered.rank_text') }}) as ordinal,
-        coalesce(numbered.rank_text, cast(numbered.rank as varchar)) as rank_text,
+        raw_rows.searched_at_text,
+        raw_rows.query,
+        nullif(trim(raw_rows.doc_id), '') as doc_id,
+        coalesce(raw_rows.rank, {{ try_integer('raw_rows.rank_text') }}) as ordinal,
+        coalesce(raw_rows.rank_text, cast(raw_rows.rank as varchar)) as rank_text,
         coalesce(
-            numbered.clicked,
-            try_cast(numbered.clicked_text as boolean),
+            raw_rows.clicked,
+            try_cast(raw_rows.clicked_text as boolean),
             case
-                when try_cast(numbered.clicked_text as double) = 0 then false
-                when try_cast(numbered.clicked_text as double) = 1 then true
+                when try_cast(raw_rows.clicked_text as double) = 0 then false
+                when try_cast(raw_rows.clicked_text as double) = 1 then true
             end
         ) as is_clicked,
-        numbered.clicked_text,
-        nullif(trim(numbered.user_id), '') as logged_user_id,
-        nullif(trim(numbered.session_id), '') as logged_session_id,
-        coalesce(numbered.clicked_at, {{ parse_timestamp('numbered.clicked_at_text') }})
+        raw_rows.clicked_text,
+        nullif(trim(raw_rows.user_id), '') as logged_user_id,
+        nullif(trim(raw_rows.session_id), '') as logged_session_id,
+        coalesce(raw_rows.clicked_at, {{ parse_timestamp('raw_rows.clicked_at_text') }})
             as clicked_at,
-        coalesce(numbered.dwell_seconds, try_cast(numbered.dwell_seconds_text as double))
+        coalesce(raw_rows.dwell_seconds, try_cast(raw_rows.dwell_seconds_text as double))
             as dwell_seconds,
         coalesce(
-            numbered.converted,
-            try_cast(numbered.converted_text as boolean),
-            try_cast(numbered.converted_text as double) > 0,
+            raw_rows.converted,
+            try_cast(raw_rows.converted_text as boolean),
+            try_cast(raw_rows.converted_text as double) > 0,
             false
         ) as is_converted,
-        nullif(trim(numbered.user_agent), '') as user_agent,
-        {{ hash_address('numbered.ip') }} as ip_hash,
-        numbered.device,
-        nullif(trim(numbered.variant), '') as variant,
-        nullif(trim(numbered.model_version), '') as model_version,
+        nullif(trim(raw_rows.user_agent), '') as user_agent,
+        {{ hash_address('raw_rows.ip') }} as ip_hash,
+        raw_rows.device,
+        nullif(trim(raw_rows.variant), '') as variant,
+        nullif(trim(raw_rows.model_version), '') as model_version,
         coalesce(
-            numbered.is_randomised,
-            try_cast(numbered.is_randomised_text as boolean),
-            try_cast(numbered.is_randomised_text as double) > 0,
+            raw_rows.is_randomised,
+            try_cast(raw_rows.is_randomised_text as boolean),
+            try_cast(raw_rows.is_randomised_text as double) > 0,
             false
         ) as is_randomised,
         coalesce(
-            numbered.rank_before_swap, {{ try_integer('numbered.rank_before_swap_text') }}
+            raw_rows.rank_before_swap, {{ try_integer('raw_rows.rank_before_swap_text') }}
         ) as ordinal_before_swap,
         coalesce(
-            numbered.logging_propensity, try_cast(numbered.logging_propensity_text as double)
+            raw_rows.logging_propensity, try_cast(raw_rows.logging_propensity_text as double)
         ) as logging_propensity,
-        coalesce(numbered.grade, try_cast(numbered.grade_text as double)) as grade
-    from numbered
-    inner join files on numbered.source_file = files.source_file
-    where numbered.read_error is null or numbered.read_error <> 'blank_line'
+        coalesce(raw_rows.grade, try_cast(raw_rows.grade_text as double)) as grade
+    from raw_rows
+    inner join files on raw_rows.source_file = files.source_file
+    where raw_rows.read_error is null or raw_rows.read_error <> 'blank_line'
 
 ),
 
@@ -115,7 +95,7 @@ judged as (
             when search_id is null then 'missing_search_id'
             when searched_at is null then 'missing_time'
             when {{ is_impossible_time('searched_at', 'arrived_at') }} then 'impossible_time'
-            when coalesce({{ normalize_query('query') }}, '') = '' then 'missing_query'
+            when not {{ has_text('query') }} then 'missing_query'
             when length(query) > {{ var('max_query_length') }} then 'query_too_long'
             when doc_id is null then 'missing_document'
             when rank_text is null then 'missing_rank'

@@ -20,52 +20,6 @@ files as (
 
 ),
 
-actions_marked as (
-
-    select
-        * exclude (row_number),
-        row_number as number_of_row,
-        case
-            when action_name is null and query_id is null then coalesce(index_index, create_index)
-        end as action_index
-    from raw_documents
-
-),
-
-{# Lines of text are numbered in their order; rows of other files have numbers. #}
-numbered as (
-
-    select
-        *,
-        row_number() over (
-            partition by source_file order by row_index, row_tie
-        ) as row_number,
-        lag(action_index) over (
-            partition by source_file order by row_index, row_tie
-        ) as preceding_action_index
-    from actions_marked
-    where number_of_row is null
-    union all
-    select
-        *,
-        number_of_row as row_number,
-        cast(null as varchar) as preceding_action_index
-    from actions_marked
-    where number_of_row is not null
-
-),
-
-{# An action line is half of the row that follows it, not a row of its own. #}
-documents as (
-
-    select
-        *,
-        coalesce(tabbed_index, preceding_action_index) as index_name
-    from numbered
-    where action_index is null and (read_error is null or read_error <> 'blank_line')
-
-),
-
 classified as (
 
     select
@@ -77,7 +31,8 @@ classified as (
             when action_name is not null then 'event'
             when user_query is not null or query_id is not null then 'query'
         end as document_kind
-    from documents
+    from raw_documents
+    where read_error is null or read_error <> 'blank_line'
 
 ),
 
@@ -86,7 +41,7 @@ typed as (
 
     select
         source_file,
-        cast(row_number as bigint) as row_number,
+        row_number,
         document,
         document_kind,
         case
@@ -180,7 +135,7 @@ doubtful as (
         or query_id is null
         or coalesce(length(user_query) > {{ var('max_query_length') }}, false)
         or case document_kind
-            when 'query' then coalesce({{ normalize_query('user_query') }}, '') = ''
+            when 'query' then not {{ has_text('user_query') }}
             else object_id is null
         end as is_doubtful
     from named

@@ -66,7 +66,7 @@ final as (
         user_agent,
         ip_hash,
         device,
-        case when {{ normalize_query('user_query') }} <> '' then user_query end as query,
+        case when {{ has_text('user_query') }} then user_query end as query,
         object_id as doc_id,
         ordinal,
         dwell_seconds as explicit_dwell_seconds,

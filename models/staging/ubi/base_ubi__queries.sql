@@ -33,7 +33,7 @@ judged as (
             when query_id is null then 'missing_search_id'
             when logged_at is null then 'missing_time'
             when {{ is_impossible_time('logged_at', 'first_arrived_at') }} then 'impossible_time'
-            when coalesce({{ normalize_query('user_query') }}, '') = '' then 'missing_query'
+            when not {{ has_text('user_query') }} then 'missing_query'
             when length(user_query) > {{ var('max_query_length') }} then 'query_too_long'
         end as rejection_reason
     from deliveries
