@@ -3,16 +3,15 @@
     a row per query and document, and one per document with a null query for queries it was not
     shown under.
 #}
-{% macro behavior_snapshot(events, moments) %}
+{% macro behavior_snapshot(days, moments) %}
     with known as (
         select
-            events.*,
+            days.*,
             cast(
                 cast(moments.moment - interval '1' microsecond as date) + interval '1' day as date
             ) as day
-        from {{ events }} as events
-        inner join {{ moments }} as moments
-            on events.happened_at < moments.moment
+        from {{ days }} as days
+        cross join {{ moments }} as moments
     ),
 
     pairs as (

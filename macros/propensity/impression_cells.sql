@@ -22,17 +22,13 @@
             as weighted_clicks
     from (
         select
-            *,
-            {{ jackknife_group('user_id', var('jackknife_groups')) }} as jackknife_group,
-            coalesce(1 / logged_chance, 1) as chance_weight,
-            logged_chance is not null
+            shown.*,
+            users.jackknife_group,
+            coalesce(1 / shown.logged_chance, 1) as chance_weight,
+            shown.logged_chance is not null
             or coalesce(
-                is_randomised
-                and (
-                    rank_before_swap = 1
-                    or max(case when rank_before_swap is not null then 1 else 0 end)
-                        over (partition by search_id) = 0
-                ),
+                shown.is_randomised
+                and (shown.rank_before_swap = 1 or swapped.search_id is null),
                 false
             ) as is_rank_by_chance
         from (
@@ -42,7 +38,19 @@
                     when logging_propensity > 0 and logging_propensity < 1 then logging_propensity
                 end as logged_chance
             from {{ impressions }}
-        ) as with_chance
+        ) as shown
+        inner join (
+            select
+                user_id,
+                {{ jackknife_group('user_id', var('jackknife_groups')) }} as jackknife_group
+            from (select distinct user_id from {{ impressions }}) as everybody
+        ) as users
+            on shown.user_id = users.user_id
+        left join (
+            select distinct search_id from {{ impressions }}
+            where rank_before_swap is not null
+        ) as swapped
+            on shown.search_id = swapped.search_id
     ) as marked
     group by
         cast(searched_at as date),

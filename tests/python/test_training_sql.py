@@ -39,6 +39,7 @@ MODELS = (
     "fct_training_pairs",
     "fct_training_groups",
     "int_behavior_events",
+    "int_behavior_days",
     "int_behavior_features",
     "int_evaluation_behavior",
     "int_serving_behavior",

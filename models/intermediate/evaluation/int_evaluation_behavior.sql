@@ -1,6 +1,7 @@
 {# What a model trained on the window may know when it is judged: nothing after the window. #}
-with events as (
-    select * from {{ ref('int_behavior_events') }}
+with days as (
+    select * from {{ ref('int_behavior_days') }}
+    where is_before_window_end
 ),
 
 moments as (
@@ -9,7 +10,7 @@ moments as (
 ),
 
 snapshot as (
-    {{ behavior_snapshot('events', 'moments') | indent(4) }}
+    {{ behavior_snapshot('days', 'moments') | indent(4) }}
 )
 
 select * from snapshot

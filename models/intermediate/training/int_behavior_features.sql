@@ -1,5 +1,5 @@
-with events as (
-    select * from {{ ref('int_behavior_events') }}
+with behavior_days as (
+    select * from {{ ref('int_behavior_days') }}
 ),
 
 days as (
@@ -11,13 +11,13 @@ days as (
         end as level,
         query,
         doc_id,
-        cast(happened_at as date) as activity_date,
+        activity_date,
         {{ behavior_sums() | indent(8) }}
-    from events
+    from behavior_days
     group by grouping sets (
-        (query, doc_id, cast(happened_at as date)),
-        (doc_id, cast(happened_at as date)),
-        (cast(happened_at as date))
+        (query, doc_id, activity_date),
+        (doc_id, activity_date),
+        (activity_date)
     )
 )
 

@@ -1,5 +1,6 @@
-with events as (
-    select * from {{ ref('int_behavior_events') }}
+with days as (
+    select * from {{ ref('int_behavior_days') }}
+    where is_before_evaluation_end
 ),
 
 moments as (
@@ -8,7 +9,7 @@ moments as (
 ),
 
 snapshot as (
-    {{ behavior_snapshot('events', 'moments') | indent(4) }}
+    {{ behavior_snapshot('days', 'moments') | indent(4) }}
 )
 
 select * from snapshot

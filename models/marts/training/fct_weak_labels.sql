@@ -107,10 +107,12 @@ ballots as (
         window_start,
         window_end,
         '{'
-        || string_agg(
-            '"' || labelling_function || '": ' || cast(n_found as string),
-            ', ' order by function_number
+        {%- for function in labelling_functions() %}
+        || '"{{ function.name }}": ' || cast(
+            max(case when function_number = {{ loop.index }} then n_found end) as string
         )
+        {%- if not loop.last %} || ', '{% endif %}
+        {%- endfor %}
         || '}' as votes
     from voted
     group by query, doc_id, window_start, window_end
