@@ -8,15 +8,36 @@ usable as (
 
 ),
 
-{# What the rows of a search say of it, the first of them says. #}
+{# What the rows of a search say of it, the first of them says; few have two that come first. #}
+earliest as (
+
+    select
+        search_id,
+        min((searched_at, ordinal)) as place
+    from usable
+    group by search_id
+
+),
+
+candidates as (
+
+    select usable.*
+    from usable
+    inner join earliest
+        on
+            usable.search_id = earliest.search_id
+            and (usable.searched_at, usable.ordinal) = earliest.place
+
+),
+
 numbered as (
 
     select
         *,
         row_number() over (
-            partition by search_id order by searched_at, ordinal, doc_id, source_file, row_number
+            partition by search_id order by doc_id, source_file, row_number
         ) as row_in_search
-    from usable
+    from candidates
 
 ),
 
