@@ -22,6 +22,7 @@ PAGE = PROJECT / "docs" / "extending.md"
 MOST_FILES = {
     "An estimator": 2,
     "A labelling function": 2,
+    "A bot rule": 1,
     "An offline metric": 2,
     "A canary metric": 2,
 }
@@ -155,6 +156,32 @@ def test_the_walks_build_and_are_seen_at_work(
         "select is_active, n_clicks > 0 from fct_propensity_diagnostics "
         "where estimator = 'logarithmic'"
     ) == [(True, True)]
+
+    ((n_busy, n_named, n_others),) = flywheel.rows(
+        """
+        with days as (
+            select user_id, searched_at::date as day
+            from read_parquet(?)
+            group by all
+            having count(*) filter (where clicked = 1) > 20
+        )
+        select
+            count(*) filter (where days.day is not null),
+            count(*) filter (
+                where days.day is not null and list_contains(bot_reasons, 'clicks_per_day')
+            ),
+            count(*) filter (
+                where days.day is null and list_contains(bot_reasons, 'clicks_per_day')
+            )
+        from fct_searches as searches
+        left join days
+            on searches.user_id = days.user_id and searches.searched_at::date = days.day
+        """,
+        given["flat_log"],
+    )
+    assert n_busy == n_named > 20
+    # A session over midnight goes with the day.
+    assert n_others < n_named / 4
 
     votes = flywheel.rows(
         """
