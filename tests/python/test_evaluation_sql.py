@@ -15,6 +15,7 @@ from sql_project import SqlProject
 
 MODELS = (
     "fct_ranker_scores",
+    "int_impressions__weighted",
     "int_evaluation_searches__scored",
     "int_evaluation_users__summed",
     "fct_offline_evaluations",

@@ -33,6 +33,7 @@ MODELS = (
     "int_propensity_auto",
     "int_propensity_choices",
     "fct_position_propensities",
+    "int_impressions__weighted",
     "int_click_weights",
     "int_training_clicks",
     "int_pair_negatives",

@@ -22,12 +22,7 @@ searches as (
 ),
 
 impressions as (
-    select * from {{ ref('fct_impressions') }}
-),
-
-propensities as (
-    select * from {{ ref('fct_position_propensities') }}
-    where is_active
+    select * from {{ ref('int_impressions__weighted') }}
 ),
 
 scores as (
@@ -81,18 +76,11 @@ documents as (
         impressions.doc_id,
         impressions.clicked,
         coalesce(impressions.rank_before_swap, impressions.rank) as logged_rank,
-        case
-            when impressions.clicked = 1
-                then {{ ips_weight('propensities.propensity', var('ips_clip')) }}
-            else cast(0 as double)
-        end as click_weight
+        case when impressions.clicked = 1 then impressions.ips_weight else cast(0 as double) end
+            as click_weight
     from candidates
     inner join impressions
         on candidates.search_id = impressions.search_id
-    left join propensities
-        on
-            impressions.propensity_context = propensities.context
-            and impressions.rank = propensities.rank
 ),
 
 side_documents as (

@@ -6,28 +6,17 @@
     before.
 #}
 with impressions as (
-    select * from {{ ref('fct_impressions') }}
+    select * from {{ ref('int_impressions__weighted') }}
+    where propensity is not null
 ),
 
 windows as (
     select * from {{ ref('int_windows') }}
 ),
 
-propensities as (
-    select *
-    from {{ ref('fct_position_propensities') }}
-    where is_active
-),
-
 weighted as (
-    select
-        impressions.*,
-        propensities.propensity
+    select impressions.*
     from impressions
-    inner join propensities
-        on
-            impressions.propensity_context = propensities.context
-            and impressions.rank = propensities.rank
     -- `as_of` ends the log here too
     inner join windows
         on impressions.searched_at < windows.evaluation_end

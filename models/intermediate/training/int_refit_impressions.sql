@@ -1,24 +1,45 @@
 {{ config(materialized='view') }}
 
 {# As int_click_weights, up to the end of the log: what a judged model is fitted on again. #}
-with impressions as (
-    select * from {{ ref('fct_impressions') }}
+with
+
+weighted as (
+
+    select * from {{ ref('int_impressions__weighted') }}
+    where propensity is not null
+
 ),
 
 windows as (
+
     select * from {{ ref('int_windows') }}
+
 ),
 
-propensities as (
-    select *
-    from {{ ref('fct_position_propensities') }}
-    where is_active
-),
+final as (
 
-weighted as (
-    {{ weighted_impressions(
-        'impressions', 'windows', 'propensities', 'window_start', 'evaluation_end'
-    ) | indent(4) }}
+    select
+        weighted.search_id,
+        weighted.doc_id,
+        weighted.query,
+        weighted.user_id,
+        weighted.searched_at,
+        weighted.rank,
+        weighted.clicked,
+        weighted.clicked_at,
+        weighted.is_sat_click,
+        weighted.is_last_click,
+        weighted.is_pogo,
+        weighted.is_converted,
+        weighted.propensity,
+        weighted.ips_weight,
+        weighted.ips_label
+    from weighted
+    inner join windows
+        on
+            weighted.searched_at >= windows.window_start
+            and weighted.searched_at < windows.evaluation_end
+
 )
 
-select * from weighted
+select * from final
