@@ -360,11 +360,12 @@ class Replayed:
     def _drop_leftovers(self) -> None:
         """What dbt does itself, table by table, with the leftovers of a killed run."""
         rows = self._connection.execute(
-            "select table_schema, table_name from information_schema.tables "
+            "select table_schema, table_name, if(table_type = 'VIEW', 'view', 'table') "
+            "from information_schema.tables "
             "where table_name like '%\\_\\_dbt\\_%' escape '\\'"
         ).fetchall()
-        for schema, name in rows:
-            self._connection.execute(f'drop table if exists "{schema}"."{name}" cascade')
+        for schema, name, kind in rows:
+            self._connection.execute(f'drop {kind} if exists "{schema}"."{name}" cascade')
 
     @contextmanager
     def _live(self, recording: Recording) -> Iterator[Any]:
