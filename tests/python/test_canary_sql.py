@@ -181,6 +181,102 @@ def test_confidence_sequence_and_e_value_are_the_published_ones() -> None:
         assert at_the_edge == pytest.approx(1 / alpha, rel=1e-9)
 
 
+def compared(model: str, connection: duckdb.DuckDBPyConnection, **variables: Any) -> dict[str, Any]:
+    """The only row of d1 in a model that is built from the tables there."""
+    SqlProject(**variables).build(connection, model)
+    (row,) = (
+        connection.sql(f"select * from {model} where deployment_id = 'd1'")
+        .to_arrow_table()
+        .to_pylist()
+    )
+    return row
+
+
+@pytest.mark.parametrize(("ramp", "alpha"), [(0, 0.02), (0.5, 0.01)])
+def test_goals_and_shares_divide_the_error(ramp: float, alpha: float) -> None:
+    """Two goals have half of it each and, where the share may be raised, a quarter.
+
+    Four users an arm, two clicks against none: a variance of 5/64.
+    """
+    connection = duckdb.connect()
+    connection.execute(
+        """
+        create table fct_canary_metrics as
+        select 'd1' as deployment_id, 1 as look, date '2026-03-02' as look_date, variant,
+            'ctr' as metric, 4 as n_users, y as sum_y, 4 as sum_d, y as sum_yy, 4 as sum_dd,
+            y as sum_yd, y / 4 as value
+        from (values ('champion', 2), ('canary', 0)) as arms (variant, y)
+        """
+    )
+    row = compared(
+        "int_canary_looks__compared",
+        connection,
+        canary_alpha=0.04,
+        canary_planned_users=100,
+        canary_ramp_share=ramp,
+    )
+    assert (row["alpha"], row["delta"]) == (pytest.approx(alpha), -0.5)
+    halfwidth = growthbook_halfwidth(math.sqrt(5 / 64), 8, alpha, 100)
+    assert (row["ci_low"], row["ci_high"]) == pytest.approx((-0.5 - halfwidth, -0.5 + halfwidth))
+    assert row["e_value"] == pytest.approx(
+        mixture_e_value(-0.5 / math.sqrt(5 / 64), 8, alpha, 100), rel=1e-6
+    )
+
+
+def test_clicks_per_search_are_those_of_a_deployments_arms() -> None:
+    """u1 and u2 are the champion's in d1 and the canary's in d2. In d1 they click 0 and 2 times in
+    two searches each, u3 and u4 once and three times: 0.5 and 1.0. Relative to the champion's rate
+    the variance is (2 / 16 + 2^2 * 2 / 16) / 0.5^2 = 2.5, more than alike users would give.
+    """
+    connection = duckdb.connect()
+    clicks = {"u1": (0, 0), "u2": (2, 0), "u3": (0, 1), "u4": (3, 0)}
+    arms = {
+        "d1": {"u1": "champion", "u2": "champion", "u3": "canary", "u4": "canary"},
+        "d2": {"u1": "canary", "u2": "canary", "u3": "champion"},
+    }
+    served = [
+        (deployment, user, f"{deployment}-{user}-{place}", n)
+        for deployment, users in arms.items()
+        for user in users
+        for place, n in enumerate(clicks[user])
+    ]
+    for name, columns, rows in (
+        (
+            "int_canary_searches__served",
+            "deployment_id varchar, user_id varchar, search_id varchar",
+            [row[:3] for row in served],
+        ),
+        (
+            "fct_searches",
+            "search_id varchar, n_clicks integer",
+            [*(row[2:] for row in served), ("unserved", 9)],
+        ),
+        (
+            "int_canary_users__exposed",
+            "deployment_id varchar, user_id varchar, assigned_variant varchar",
+            [(d, user, arm) for d, users in arms.items() for user, arm in users.items()],
+        ),
+    ):
+        fill(connection, name, columns, rows)
+    variables = {"confidence_level": 0.9, "canary_planned_users": 100}
+    SqlProject().build(connection, "int_canary_users__clicked")
+    row = compared("int_canary_clicks__compared", connection, **variables)
+    halfwidth = growthbook_halfwidth(math.sqrt(2.5), 4, 1 - 0.9, 100)
+    assert row == pytest.approx(
+        {
+            "deployment_id": "d1",
+            "n_champion_users": 2,
+            "n_canary_users": 2,
+            "n_searches": 8,
+            "champion_clicks": 0.5,
+            "canary_clicks": 1.0,
+            "relative_delta": 1.0,
+            "ci_low": 1 - halfwidth,
+            "ci_high": 1 + halfwidth,
+        }
+    )
+
+
 def test_e_value_of_nothing_is_nothing() -> None:
     sql = SqlProject().macro("e_value", "delta", "se", "n", 0.05, 5000)
     delta = pa.array([None, 0.1, 0.1, 0.1], pa.float64())

@@ -156,11 +156,24 @@ def test_a_share_that_is_raised_keeps_everybody_who_is_in(settings: Settings):
     ]
     event = state.events[-1]
     assert (event.from_state, event.to_state) == ("canary", "canary")
-    assert event.evidence["canary_share"] == 0.5
+    assert event.evidence == {
+        "canary_share": 0.5,
+        "deployment_id": "d000002-v1",
+        "raised_from": "d000001-v1",
+    }
     kept = sorted(path.name for path in deployment.history_folder(settings).iterdir())
     assert kept == ["e00000001.json", "e00000002.json", "e00000003.json"]
     registry.promote(settings, at=NOW + timedelta(days=4))
     assert registry.champion(settings) == "v1"
+
+
+def test_a_share_is_not_raised_before_the_canary_began(settings: Settings):
+    """By a clock that is behind a deployment has no length, but never ends before it began."""
+    start(settings)
+    registry.ramp(settings, 0.5, at=NOW - timedelta(days=1))
+    small, large = registry.state(settings).deployments
+    assert (small.started_at, small.ended_at) == (NOW, NOW)
+    assert large.started_at == NOW
 
 
 @pytest.mark.parametrize("share", [0.05, 0.01, 1.0])
@@ -203,7 +216,8 @@ def test_the_warehouse_decides_whether_the_share_is_raised(settings: Settings, m
 
     with connect(settings, read_only=False) as connection:
         connection.execute(
-            "insert into flywheel_state.iterations (iteration_id, deployment_id) values ('i1', ?)",
+            "insert into flywheel_state.iterations (iteration_id, deployment_id) "
+            "values ('i0', 'd000000-v0'), ('i1', ?)",
             [started.deployment_id],
         )
     assert look(1, is_safe=False) == "open"
@@ -217,5 +231,5 @@ def test_the_warehouse_decides_whether_the_share_is_raised(settings: Settings, m
     assert len(registry.state(settings).deployments) == 2
     with connect(settings) as connection:
         turns = connection.execute("select deployment_id from flywheel_state.iterations").fetchall()
-    assert turns == [(running.deployment_id,)]
+    assert sorted(turns) == [("d000000-v0",), (running.deployment_id,)]
     assert loop._record_interrupted(settings) == 0
