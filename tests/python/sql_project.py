@@ -27,6 +27,18 @@ class _ReturnError(Exception):
         self.value = value
 
 
+class _Row(dict[str, Any]):
+    """A row as dbt's are: its values by name or by place."""
+
+    def __getitem__(self, key: str | int) -> Any:
+        return list(self.values())[key] if isinstance(key, int) else super().__getitem__(key)
+
+
+def _rows(sql: str) -> list[_Row]:
+    found = duckdb.sql(sql)
+    return [_Row(zip(found.columns, row, strict=True)) for row in found.fetchall()]
+
+
 def _environment() -> jinja2.Environment:
     return jinja2.Environment(extensions=["jinja2.ext.do"], undefined=jinja2.StrictUndefined)
 
@@ -60,7 +72,7 @@ class SqlProject:
             "config": lambda **_: "",
             "is_incremental": lambda: False,
             "execute": True,
-            "run_query": lambda sql: SimpleNamespace(rows=duckdb.sql(sql).fetchall()),
+            "run_query": lambda sql: SimpleNamespace(rows=_rows(sql)),
             "return": self._return,
             "tojson": lambda value, sort_keys=False: json.dumps(value, sort_keys=sort_keys),
             "adapter": SimpleNamespace(dispatch=self._dispatch),
@@ -68,7 +80,12 @@ class SqlProject:
             "exceptions": SimpleNamespace(raise_compiler_error=self._fail),
         }
         # A macro may call any other, so all names exist before the first file is read.
-        files = [path.read_text() for path in sorted((PROJECT / "macros").rglob("*.sql"))]
+        # Each stands alone, or `return` in one would leave its neighbour that called it, too.
+        files = [
+            text
+            for path in sorted((PROJECT / "macros").rglob("*.sql"))
+            for text in re.findall(r"{%-? *macro .+?endmacro *-?%}", path.read_text(), re.DOTALL)
+        ]
         self._macros: dict[str, jinja2.runtime.Macro] = {}
         for name in re.findall(r"{%-? *macro +(\w+)", "\n".join(files)):
             self._environment.globals[name] = functools.partial(self.macro, name)

@@ -3,14 +3,17 @@
 import json
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 import ubi_fixtures as ubi
 from conftest import BEHAVIOR, Flywheel
+from sql_project import SqlProject
 
 AT = "2026-03-02T10:00:00Z"
 LATER = "2026-03-02T10:01:00Z"
@@ -335,6 +338,63 @@ def test_a_log_of_which_nothing_is_usable_stops_with_reason_and_sample(
     ]
     assert all(sample in line and len(line) < 200 for line in samples)
     assert refusing.rows("from duckdb_tables() where table_name = 'fct_searches'") == []
+
+
+def rejected(*rows: str) -> str:
+    """Rows of int_rows__united: file, number, reason and text, all of one kind of file."""
+    values = ", ".join(f"('flat', {row})" for row in rows)
+    names = "source, source_file, row_number, rejection_reason, payload"
+    of_no_text = ", ".join(f"'{name}' as {name}" for name in ("search_id", "action", "logged_at"))
+    return (
+        f"(select *, {of_no_text}, 'q' as query, 'd' as doc_id, 7 as ordinal "
+        f"from (values {values}) as given ({names}))"
+    )
+
+
+def test_the_commonest_reason_is_named_with_rows_of_it() -> None:
+    """Four of ten rows lack a rank: three of them are shown, in order of file and row, each short
+    and without what a terminal would obey. Of the other reasons the three commonest are named."""
+    long = "repeat('x', 200)"
+    said = SqlProject().macro(
+        "unusable_log_sentence",
+        rejected(
+            "'/logs/b.csv', 1, 'missing_rank', 'of b'",
+            "'/logs/a.csv', 20, 'missing_rank', 'a' || chr(27) || chr(7) || ' ' || " + long,
+            "'/logs/a.csv', 3, 'missing_rank', null",
+            "'/logs/a.csv', 21, 'missing_rank', 'a21'",
+            "'/logs/a.csv', 1, 'missing_time', 'a1'",
+            "'/logs/a.csv', 2, 'missing_time', 'a2'",
+            "'/logs/a.csv', 4, 'missing_document', 'a4'",
+            "'/logs/a.csv', 5, 'missing_document', 'a5'",
+            "'/logs/a.csv', 6, null, 'a6'",
+            "'/logs/a.csv', 7, 'missing_query', 'a7'",
+        ),
+    )
+    assert said.splitlines() == [
+        "Nothing in the log can be used, so nothing was built from it: 4 of 10 rows are "
+        "missing_rank (also 2 missing_document, 2 missing_time, 1 event_without_search); rank must "
+        "hold the place at which the document was shown. For example:",
+        'row 3 of a.csv: {"search_id":"search_id","action":"action","logged_at":"logged_at",'
+        '"query":"q","doc_id":"d","ordinal":7}',
+        "row 20 of a.csv: a?? " + "x" * 156,
+        "row 21 of a.csv: a21",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "searches", "stops"), [(1, 0, True), (1, 1, False), (0, 0, False)]
+)
+def test_only_a_log_with_rows_and_without_a_search_is_unusable(
+    rows: int, searches: int, stops: bool
+) -> None:
+    united = rejected("'a.csv', 1, 'missing_time', 'a1'") + f" where {rows} = 1"
+    duckdb.execute(f"create or replace temp table int_rows__united as from {united}")
+    found = f"(select 1 where {searches} = 1)"
+    try:
+        with pytest.raises(ValueError, match="1 of 1 rows") if stops else nullcontext():
+            SqlProject().macro("stop_without_usable_rows", found)
+    finally:
+        duckdb.execute("drop table int_rows__united")
 
 
 @pytest.mark.slow
