@@ -50,7 +50,13 @@ SETTINGS = {
 }
 BEST = Setting(4_000, known_share=1, randomised_share=0.05)
 """Production knows the grades of all queries that are asked."""
-NEEDED = ("int_training_rows", "int_refit_rows", "int_serving_behavior", "fct_training_manifest")
+NEEDED = (
+    "int_training_rows",
+    "int_refit_rows",
+    "int_serving_behavior",
+    "fct_training_manifest",
+    "int_models__moved",
+)
 MODELS = ("production", "position", "ours", "grades")
 COLUMNS = {
     "models": ("clicks", *MODELS),
