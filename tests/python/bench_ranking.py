@@ -27,7 +27,7 @@ from flywheel import loop, registry
 from flywheel.dbt import run_dbt
 from flywheel.deployment import LOGGED_ORDER
 from flywheel.errors import FlywheelError
-from flywheel.ranker import training
+from flywheel.ranker import choice, training
 from flywheel.settings import Settings, load_settings
 from flywheel.terminal import Terminal
 from ranking_worlds import Graded, Log, Setting, true_ndcg
@@ -132,7 +132,7 @@ def grid(name: str, dataset: Callable[[], Graded]) -> list[Cell]:
         for folder in ("models/intermediate", "models/marts/training", "macros/propensity")
         for path in sorted((project / folder).rglob("*.sql"))
     ]
-    sources = [inspect.getsource(part) for part in (ranking_worlds, training, models_cell)]
+    sources = [inspect.getsource(part) for part in (ranking_worlds, choice, training, models_cell)]
     fingerprint = hashlib.sha256("\n".join([*sources, *sql, name]).encode()).hexdigest()[:16]
     return [
         *(

@@ -23,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from flywheel.errors import FlywheelError
+from flywheel.ranker.choice import FOLD_METRIC, Candidate, FoldCurve, best_of, paired_error
 from flywheel.ranker.features import (
     REFIT_TABLE,
     TRAINING_TABLE,
@@ -42,7 +43,6 @@ CUTOFF = 10
 LONGEST_GROUP = 10_000  # LightGBM's kMaxPosition
 BATCH_ROWS = 100_000
 METRIC = "validation_ndcg_at_10"
-FOLD_METRIC = "folds_ndcg_at_10"
 
 Progress = Callable[[int, int, str], None]
 SMALL_TRAINING_SET = 1_000_000  # rows
@@ -60,10 +60,12 @@ class TrainingParameters:
         learning_rate: shrinkage of each tree.
         num_leaves: leaves of each tree where nothing can be tried, for want of validation groups.
         grid_leaves: leaves to try; the metric of the folds chooses, the fewest among equals.
+        errors_ahead: by so many standard errors full weights must be ahead of clipped ones.
         max_folds: folds in time to try them on.
         enough_held_out_groups: there are no more folds than it takes to hold out so many groups.
         min_data_in_leaf: rows in a leaf, as LightGBM estimates them from the Hessian.
         lambda_l2: L2 penalty on leaf values; weights have mean 1, so it does not depend on them.
+        extra_trees: draw a split's thresholds; of many, few clicks make one look best by chance.
         max_rounds: trees at most.
         early_stopping_rounds: stop when the metric of the folds has not risen for so many trees.
         min_validation_groups: with fewer nothing is tried.
@@ -74,10 +76,12 @@ class TrainingParameters:
     learning_rate: float = 0.08
     num_leaves: int = 15
     grid_leaves: tuple[int, ...] = (4, 7, 15)
+    errors_ahead: float = 1.0
     max_folds: int = 5
     enough_held_out_groups: int = 2_000
     min_data_in_leaf: int = 20
     lambda_l2: float = 1.0
+    extra_trees: bool = True
     max_rounds: int = 400
     early_stopping_rounds: int = 50
     min_validation_groups: int = 20
@@ -100,6 +104,7 @@ class GroupedRows:
         sizes: int64, rows per group; sums to the number of rows.
         clipped_weights: as weights, of clicks whose weights are clipped more tightly; None where
             there are none to try.
+        queries: what was asked, per group; None where no folds are cut.
     """
 
     matrix: np.ndarray
@@ -107,6 +112,7 @@ class GroupedRows:
     weights: np.ndarray
     sizes: np.ndarray
     clipped_weights: np.ndarray | None = None
+    queries: np.ndarray | None = None
 
     def to_fit(self, is_clipped: bool) -> np.ndarray:
         """Weights that a fit counts rows by."""
@@ -127,32 +133,6 @@ class GroupedRows:
     def starts(self) -> np.ndarray:
         """First row of each group."""
         return np.concatenate(([0], np.cumsum(self.sizes)[:-1])).astype(np.int64)
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A recipe of the grid.
-
-    Attributes:
-        num_leaves: of each tree.
-        is_clipped: whether it fits with the clipped weights.
-        rounds: trees with which it did best.
-        ndcg: mean metric of the folds with so many trees; None where nothing was compared.
-    """
-
-    num_leaves: int
-    is_clipped: bool
-    rounds: int
-    ndcg: float | None
-
-    def as_metrics(self) -> dict[str, Any]:
-        """As the registry keeps it."""
-        return {
-            "num_leaves": self.num_leaves,
-            "is_clipped": self.is_clipped,
-            "rounds": self.rounds,
-            FOLD_METRIC: self.ndcg,
-        }
 
 
 @dataclass(frozen=True)
@@ -249,7 +229,8 @@ def train(
             )
         fit_rows, fit_groups = read_groups(connection, "fit", features)
         validation_rows, validation_groups = read_groups(connection, "validation", features)
-        is_new = _groups_of_new_queries(connection)
+    seen = set(fit_rows.queries)
+    is_new = np.array([query not in seen for query in validation_rows.queries], dtype=bool)
     shared = sorted(fit_groups & validation_groups)
     if shared:
         raise FlywheelError(
@@ -258,7 +239,7 @@ def train(
         )
     digest = _digest(features, parameters, seed, manifest.fingerprint, fit_rows, validation_rows)
     candidates = try_grid(fit_rows, validation_rows, features, parameters, seed, on_progress)
-    best = best_of(candidates)
+    best = best_of(candidates, parameters.errors_ahead)
     recipe = replace(parameters, num_leaves=best.num_leaves)
     report = on_progress if best.ndcg is None else None
     booster = fit_booster(
@@ -335,9 +316,11 @@ def refit(
             "select evaluation_end from main_intermediate.int_windows"
         ).fetchall()[0]
     more = max(1.0, len(rows.sizes) / judged.metrics["n_fit_groups"])
+    # Models registered before these were declared do not say.
+    recorded = {"extra_trees": False, "errors_ahead": 0.0, **judged.params}
     parameters = TrainingParameters(
         **{
-            **{name: judged.params[name] for name in TrainingParameters().declared()},
+            **{name: recorded[name] for name in TrainingParameters().declared()},
             "grid_leaves": (),
             "num_leaves": judged.metrics["num_leaves"],
             "rounds_without_validation": round(judged.metrics["rounds"] * more),
@@ -393,8 +376,8 @@ def try_grid(
     So each recipe is fitted on more and more of the log in turn, and measured on what came next.
 
     Weights that are clipped more tightly cost truth and save variance, which is worth it where
-    clicks are few: the leaves are tried with them, and the best leaves without. What is measured
-    is the debiased metric in either case.
+    clicks are few: the leaves are tried with them, and the best leaves without, which have to be
+    clearly ahead (`choice`). What is measured is the debiased metric in either case.
 
     Raises:
         FlywheelError: LightGBM refuses the data.
@@ -411,24 +394,22 @@ def try_grid(
         if on_progress is not None:
             on_progress(len(candidates) * parameters.max_rounds + done, most, label)
 
-    def attempt(leaves: int, is_clipped: bool) -> None:
+    def attempt(leaves: int, is_clipped: bool) -> FoldCurve:
         recipe = replace(parameters, num_leaves=leaves)
-        curve = fold_curve(
+        return fold_curve(
             fit_rows, validation_rows, features, recipe, seed, report, is_clipped=is_clipped
         )
-        best = int(np.argmax(curve))
-        candidates.append(Candidate(leaves, is_clipped, best + 1, float(curve[best])))
 
+    curves = {}
     for leaves in parameters.grid_leaves:
-        attempt(leaves, is_clipped)
+        curves[leaves] = curve = attempt(leaves, is_clipped)
+        candidates.append(Candidate(leaves, is_clipped, curve.rounds, curve.best))
     if is_clipped:
-        attempt(best_of(candidates).num_leaves, False)
+        leaves = best_of(candidates, parameters.errors_ahead).num_leaves
+        full = attempt(leaves, False)
+        error = paired_error(full, curves[leaves])
+        candidates.append(Candidate(leaves, False, full.rounds, full.best, error))
     return candidates
-
-
-def best_of(candidates: Sequence[Candidate]) -> Candidate:
-    """The candidate with the highest metric; among equals the smallest, and a clipped one."""
-    return max(candidates, key=lambda one: (one.ndcg or 0.0, -one.num_leaves, one.is_clipped))
 
 
 def fold_ends(n_fit: int, n_validation: int, parameters: TrainingParameters) -> list[int]:
@@ -459,16 +440,16 @@ def fold_curve(
     on_progress: Progress | None = None,
     *,
     is_clipped: bool = False,
-) -> np.ndarray:
+) -> FoldCurve:
     """Mean `neutral_ndcg` of the folds after each tree, until it has not risen for a while.
 
     Raises:
         FlywheelError: LightGBM refuses the data.
     """
     parts = (fit_rows, validation_rows)
-    labels, weights, sizes = (
+    labels, weights, sizes, queries = (
         np.concatenate([getattr(part, name) for part in parts])
-        for name in ("labels", "weights", "sizes")
+        for name in ("labels", "weights", "sizes", "queries")
     )
     starts = np.concatenate(([0], np.cumsum(sizes)))
     n_fit, n_validation = (len(part.sizes) for part in parts)
@@ -476,7 +457,11 @@ def fold_curve(
     for cut in fold_ends(n_fit, n_validation, parameters):
         rows = slice(starts[cut], starts[cut + n_validation])
         held_out[starts[cut]] = GroupedRows(
-            np.empty((0, 0)), labels[rows], weights[rows], sizes[cut : cut + n_validation]
+            np.empty((0, 0)),
+            labels[rows],
+            weights[rows],
+            sizes[cut : cut + n_validation],
+            queries=queries[cut : cut + n_validation],
         )
     options = lightgbm_options(parameters, int(sizes.max()), seed)
     options["num_threads"] = parameters.num_threads or threads_for(len(labels))
@@ -489,10 +474,20 @@ def fold_curve(
         params=options,
     )
 
-    def metric(scores: np.ndarray, fold: lgb.Dataset) -> tuple[str, float, bool]:
-        return FOLD_METRIC, neutral_ndcg(scores, held_out[fold.used_indices[0]]), True
-
     history: list[float] = []
+    gains: dict[int, np.ndarray] = {}
+    best_gains: dict[int, np.ndarray] = {}
+
+    def metric(scores: np.ndarray, fold: lgb.Dataset) -> tuple[str, float, bool]:
+        first = fold.used_indices[0]
+        rows = held_out[first]
+        gains[first] = neutral_gains(scores, rows)
+        return FOLD_METRIC, weighted_mean(gains[first], rows), True
+
+    def keep_best(_: lgb.callback.CallbackEnv) -> None:
+        if history[-1] > max(history[:-1], default=-1.0):
+            best_gains.update(gains)
+
     try:
         lgb.cv(
             options,
@@ -505,12 +500,20 @@ def fold_curve(
             feval=metric,
             callbacks=[
                 _reporter(history, parameters.max_rounds, on_progress),
+                keep_best,
                 lgb.early_stopping(parameters.early_stopping_rounds, verbose=False),
             ],
         )
     except lgb.basic.LightGBMError as error:
         raise _refused(error) from error
-    return np.array(history)
+    folds = held_out.values()
+    of_groups = [rows.weights[rows.starts] for rows in folds]
+    return FoldCurve(
+        means=np.array(history),
+        gains=np.concatenate([best_gains[first] for first in held_out]),
+        shares=np.concatenate([each / each.sum() / len(folds) for each in of_groups]),
+        queries=np.concatenate([rows.queries for rows in folds]),
+    )
 
 
 def fit_booster(
@@ -565,6 +568,7 @@ def lightgbm_options(
         "num_leaves": parameters.num_leaves,
         "min_data_in_leaf": parameters.min_data_in_leaf,
         "lambda_l2": parameters.lambda_l2,
+        "extra_trees": parameters.extra_trees,
         "num_threads": parameters.num_threads,
         "seed": seed,
         "deterministic": True,
@@ -589,7 +593,12 @@ def neutral_ndcg(scores: np.ndarray, rows: GroupedRows, cutoff: int = CUTOFF) ->
     Returns:
         Between 0 and 1.
     """
-    return float(np.average(neutral_gains(scores, rows, cutoff), weights=rows.weights[rows.starts]))
+    return weighted_mean(neutral_gains(scores, rows, cutoff), rows)
+
+
+def weighted_mean(gains: np.ndarray, rows: GroupedRows) -> float:
+    """Mean of what groups gain, by their weights."""
+    return float(np.average(gains, weights=rows.weights[rows.starts]))
 
 
 def neutral_gains(scores: np.ndarray, rows: GroupedRows, cutoff: int = CUTOFF) -> np.ndarray:
@@ -657,10 +666,11 @@ def read_groups(
     weights = np.empty(count, dtype=np.float64)
     clipped_weights = np.empty(count, dtype=np.float64)
     names: list[str] = []
+    queries: list[str] = []
     starts: list[int] = []
     at = 0
     reader = connection.sql(
-        "select cast(group_id as varchar) as group_id, "
+        "select cast(group_id as varchar) as group_id, cast(query as varchar) as query, "
         "cast(is_positive as tinyint) as is_positive, "
         "cast(weight as double) as weight, cast(clipped_weight as double) as clipped_weight"
         f"{select_features(features.names)} "
@@ -675,6 +685,7 @@ def read_groups(
         for offset, name in _group_starts(batch.column("group_id"), names[-1] if names else None):
             starts.append(at + offset)
             names.append(name)
+            queries.append(batch.column("query")[offset].as_py())
         at = end
     groups = set(names)
     if len(groups) != len(names) or None in groups:
@@ -685,7 +696,9 @@ def read_groups(
             "so LightGBM would take them for several groups; build again."
         )
     sizes = np.diff(np.array([*starts, count], dtype=np.int64))
-    rows = GroupedRows(matrix, labels, weights, sizes, clipped_weights)
+    rows = GroupedRows(
+        matrix, labels, weights, sizes, clipped_weights, np.array(queries, dtype=object)
+    )
     if count:
         _check_groups(rows, names, table)
     return rows, groups
@@ -700,26 +713,6 @@ def _gain_importance(booster: lgb.Booster, features: FeatureList) -> dict[str, f
     gains = booster.feature_importance("gain")
     order = np.argsort(-gains, kind="stable")
     return {features.names[i]: round(float(gains[i]), 6) for i in order}
-
-
-def _groups_of_new_queries(connection: duckdb.DuckDBPyConnection) -> np.ndarray:
-    """For each validation group in order, whether no group of the fit has its query."""
-    found = connection.execute(
-        f"""
-        with fitted as (
-            select distinct query from {TRAINING_TABLE} where split = 'fit'
-        )
-
-        select bool_and(fitted.query is null)
-        from {TRAINING_TABLE} as validated
-        left join fitted
-            on validated.query = fitted.query
-        where validated.split = 'validation'
-        group by validated.group_id
-        order by min(validated.row_order)
-        """
-    ).fetchall()
-    return np.array([row[0] for row in found], dtype=bool)
 
 
 def _validation_metrics(
@@ -843,4 +836,5 @@ def _digest(
         ):
             digest.update(repr((array.shape, array.dtype.str)).encode())
             digest.update(np.ascontiguousarray(array))
+        digest.update(repr(rows.queries.tolist()).encode())
     return digest.hexdigest()
