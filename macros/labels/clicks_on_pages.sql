@@ -3,13 +3,20 @@
     what a click can be compared with.
 #}
 {% macro clicks_on_pages(click_weights) %}
-    with pages as (
-        select
-            search_id,
-            {{ order_free_fingerprint('doc_id') }} as page_id
+    with clicked as (
+        select distinct search_id
         from {{ click_weights }}
-        group by search_id
-        having sum(clicked) > 0
+        where clicked = 1
+    ),
+
+    pages as (
+        select
+            shown.search_id,
+            {{ order_free_fingerprint('shown.doc_id') }} as page_id
+        from {{ click_weights }} as shown
+        inner join clicked
+            on shown.search_id = clicked.search_id
+        group by shown.search_id
     )
 
     select

@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 {# What a model trained on the window may know when it is judged: nothing after the window. #}
 with days as (
     select * from {{ ref('int_behavior_days') }}

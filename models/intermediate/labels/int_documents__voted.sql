@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 {# Every labelling function is a condition on one impression (the macro labelling_functions). #}
 {% set listed = labelling_functions('click_weights') %}
 

@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 with days as (
     select * from {{ ref('int_behavior_days') }}
     where is_before_evaluation_end

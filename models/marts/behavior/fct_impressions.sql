@@ -60,8 +60,9 @@ joined as (
         clicked_documents.is_pogo,
         clicked_documents.search_id is not null as is_clicked,
         conversions.search_id is not null or impressions.is_converted as has_conversion
+    -- searches last: before the others they would have an engine expect few impressions, and
+    -- build its table of these and not of the clicks
     from impressions
-    inner join searches on impressions.search_id = searches.search_id
     left join clicked_documents
         on
             impressions.search_id = clicked_documents.search_id
@@ -70,6 +71,7 @@ joined as (
         on
             impressions.search_id = conversions.search_id
             and impressions.doc_id = conversions.doc_id
+    inner join searches on impressions.search_id = searches.search_id
 
 ),
 
