@@ -247,7 +247,8 @@ def decide(flywheel: Flywheel, deployment_id: str) -> None:
     }
     with connect(settings_of(flywheel.home), read_only=False) as connection:
         connection.execute(
-            f"insert into fct_canary_decisions ({', '.join(row)}) values (?, ?, ?, ?)",
+            f"insert into main_intermediate.int_deployments__decided ({', '.join(row)}) "
+            "values (?, ?, ?, ?)",
             list(row.values()),
         )
 
