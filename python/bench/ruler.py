@@ -8,7 +8,6 @@ both. What is known stands in docs/ruler.json, the tables in docs/bench.md.
 import hashlib
 import json
 import os
-import re
 import shutil
 import statistics
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 import click
 
 from bench import cells, core, logs
+from bench.built_from import without_comments
 from bench.cells import Cell, Result
 from bench.page import write_page
 from bench.process import DBT, measure
@@ -145,7 +145,7 @@ def fingerprint(project: Path) -> str:
     for file in files:
         text = file.read_text(encoding="utf-8")
         if file.suffix == ".sql":
-            text = re.sub(r"\{#.*?#\}", "", re.sub(r"--[^\n]*", "", text), flags=re.DOTALL)
+            text = without_comments(text)
         digest.update(" ".join([file.name, *text.split()]).encode())
     return digest.hexdigest()[:16]
 

@@ -9,7 +9,7 @@ import hashlib
 import inspect
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -21,6 +21,7 @@ import lightgbm as lgb
 import numpy as np
 
 import ranking_worlds
+from bench.built_from import built_from
 from bench.page import write_page
 from bench_decisions import Cell, Result, run
 from flywheel import loop, registry
@@ -57,6 +58,8 @@ NEEDED = (
     "fct_training_manifest",
     "int_models__moved",
 )
+GATE = ("int_evaluation_candidates", "fct_offline_verdicts", "int_turns__interrupted")
+"""What a turn asks besides."""
 MODELS = ("production", "position", "ours", "grades")
 COLUMNS = {
     "models": ("clicks", *MODELS),
@@ -124,24 +127,25 @@ def champion_cell(seed: int, dataset: Callable[[], Graded]) -> Result:
     }
 
 
+def _fingerprint(name: str, models: Sequence[str], measured: Callable[..., Result]) -> str:
+    """Of the worlds, of how a model is trained, and of the SQL that it is trained on."""
+    sources = [inspect.getsource(part) for part in (ranking_worlds, choice, training, measured)]
+    sql = built_from(load_settings(), models)
+    return hashlib.sha256("\n".join([*sources, sql, name]).encode()).hexdigest()[:16]
+
+
 def grid(name: str, dataset: Callable[[], Graded]) -> list[Cell]:
     """Every cell of the benchmark on a dataset."""
-    project = load_settings().project
-    sql = [
-        path.read_text(encoding="utf-8")
-        for folder in ("models/intermediate", "models/marts/training", "macros/propensity")
-        for path in sorted((project / folder).rglob("*.sql"))
-    ]
-    sources = [inspect.getsource(part) for part in (ranking_worlds, choice, training, models_cell)]
-    fingerprint = hashlib.sha256("\n".join([*sources, *sql, name]).encode()).hexdigest()[:16]
+    models = _fingerprint(name, NEEDED, models_cell)
+    champion = _fingerprint(name, (*NEEDED, *GATE), champion_cell)
     return [
         *(
-            Cell(f"models/{setting}/{seed}", fingerprint, partial(models_cell, what, seed, dataset))
+            Cell(f"models/{setting}/{seed}", models, partial(models_cell, what, seed, dataset))
             for seed in SEEDS
             for setting, what in SETTINGS.items()
         ),
         *(
-            Cell(f"champion/best/{seed}", fingerprint, partial(champion_cell, seed, dataset))
+            Cell(f"champion/best/{seed}", champion, partial(champion_cell, seed, dataset))
             for seed in SEEDS
         ),
     ]

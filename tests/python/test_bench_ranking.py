@@ -8,7 +8,9 @@ import pytest
 
 import bench_ranking
 import ranking_worlds
+from bench.built_from import built_from, without_comments
 from flywheel.errors import FlywheelError
+from flywheel.settings import load_settings
 from ranking_worlds import Graded, Setting, made_graded, read_graded, simulate, true_ndcg
 
 
@@ -87,6 +89,18 @@ def test_a_small_cell_is_measured() -> None:
     assert text.splitlines()[2].startswith("| 4,000 | ")
     assert text.splitlines()[2].endswith(f"| {gain:+.3f} ± 0.000 |")
     assert "Measured: 2 of 3 cells." in text
+
+
+def test_cells_rest_on_the_sql_their_models_are_built_from() -> None:
+    text = built_from(load_settings(), bench_ranking.NEEDED)
+    lines = {line.partition(":")[0]: line for line in text.splitlines()}
+    # Read by way of three other models, called by way of another macro, and read by such a macro.
+    assert "model.eval_flywheel.base_flat__rows" in lines
+    assert "macro.eval_flywheel.default__hash_fraction" in lines
+    assert "ips_clip = " in text
+    assert "seed.eval_flywheel.bot_user_agent_patterns" in lines
+    assert not [name for name in lines if "canary" in name]
+    assert without_comments("{# why #}\nselect 1 -- one\n,  2") == "select 1 , 2"
 
 
 def test_what_a_model_reads_of_a_new_query() -> None:
