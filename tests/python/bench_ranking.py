@@ -62,7 +62,8 @@ GATE = ("int_evaluation_candidates", "fct_offline_verdicts", "int_turns__interru
 """What a turn asks besides."""
 MODELS = ("production", "position", "ours", "grades")
 COLUMNS = {
-    "models": ("clicks", *MODELS),
+    "models": ("ours",),
+    "others": ("clicks", "production", "position", "grades"),
     "champion": ("status", "champion", "verdict"),
 }
 """What a cell of each part finds."""
@@ -93,26 +94,30 @@ def warehouse(asked: Graded, log: Log, seed: int) -> Iterator[tuple[Settings, di
         yield Settings(load_settings().project, home, home / "warehouse.duckdb"), given
 
 
-def models_cell(setting: Setting, seed: int, dataset: Callable[[], Graded]) -> Result:
-    """True NDCG@10 of each model on the queries that nobody asked."""
+def others_cell(setting: Setting, seed: int, dataset: Callable[[], Graded]) -> Result:
+    """True NDCG@10 of what this project's model is compared with, whatever that learns."""
     asked, held_out, production, log = simulated(dataset(), setting, seed)
-    with warehouse(asked, log, seed) as (settings, given):
-        needed = [f"+{name}" for name in NEEDED]
-        run_dbt(settings, "build", select=needed, tests=False, variables=given)
-        judged = registry.register(settings, training.train(settings))
-        model = training.refit(settings, judged)
-    ours = lgb.Booster(model_str=model.text)
     positions = ranking_worlds.fit_with_positions(log, asked)
     grades = ranking_worlds.fit_on_grades(asked, rounds=100, seed=seed)
     return {
         "clicks": int(log.clicked.sum()),
         "production": true_ndcg(production.predict(held_out.matrix), held_out),
         "position": max(true_ndcg(fit.predict(held_out.matrix), held_out) for fit in positions),
-        "ours": true_ndcg(
-            ours.predict(ranking_worlds.matrix_for(held_out, model.features.names)), held_out
-        ),
         "grades": true_ndcg(grades.predict(held_out.matrix), held_out),
     }
+
+
+def models_cell(setting: Setting, seed: int, dataset: Callable[[], Graded]) -> Result:
+    """True NDCG@10 of this project's model on the queries that nobody asked."""
+    asked, held_out, _, log = simulated(dataset(), setting, seed)
+    with warehouse(asked, log, seed) as (settings, given):
+        needed = [f"+{name}" for name in NEEDED]
+        run_dbt(settings, "build", select=needed, tests=False, variables=given)
+        judged = registry.register(settings, training.train(settings))
+        model = training.refit(settings, judged)
+    ours = lgb.Booster(model_str=model.text)
+    matrix = ranking_worlds.matrix_for(held_out, model.features.names)
+    return {"ours": true_ndcg(ours.predict(matrix), held_out)}
 
 
 def champion_cell(seed: int, dataset: Callable[[], Graded]) -> Result:
@@ -128,21 +133,27 @@ def champion_cell(seed: int, dataset: Callable[[], Graded]) -> Result:
 
 
 def _fingerprint(name: str, models: Sequence[str], measured: Callable[..., Result]) -> str:
-    """Of the worlds, of how a model is trained, and of the SQL that it is trained on."""
-    sources = [inspect.getsource(part) for part in (ranking_worlds, choice, training, measured)]
-    sql = built_from(load_settings(), models)
+    """Of the worlds and, where models are built, of the SQL and how one is trained on it."""
+    parts = [ranking_worlds, simulated, measured, *([choice, training] if models else [])]
+    sources = [inspect.getsource(part) for part in parts]
+    sql = built_from(load_settings(), models) if models else ""
     return hashlib.sha256("\n".join([*sources, sql, name]).encode()).hexdigest()[:16]
 
 
 def grid(name: str, dataset: Callable[[], Graded]) -> list[Cell]:
     """Every cell of the benchmark on a dataset."""
+    others = _fingerprint(name, (), others_cell)
     models = _fingerprint(name, NEEDED, models_cell)
     champion = _fingerprint(name, (*NEEDED, *GATE), champion_cell)
     return [
         *(
-            Cell(f"models/{setting}/{seed}", models, partial(models_cell, what, seed, dataset))
-            for seed in SEEDS
+            Cell(f"{part}/{setting}/{seed}", mark, partial(measure, what, seed, dataset))
             for setting, what in SETTINGS.items()
+            for part, mark, measure in (
+                ("others", others, others_cell),
+                ("models", models, models_cell),
+            )
+            for seed in SEEDS
         ),
         *(
             Cell(f"champion/best/{seed}", champion, partial(champion_cell, seed, dataset))
@@ -159,11 +170,12 @@ def markdown(found: Mapping[str, Result], n_cells: int) -> str:
         "|--:|--:|--:|---|---|--:|--:|--:|--:|--:|",
     ]
     for setting in SETTINGS:
-        rows = [row for name, row in found.items() if name.startswith(f"models/{setting}/")]
+        pairs = [(f"models/{setting}/{seed}", f"others/{setting}/{seed}") for seed in SEEDS]
+        rows = [found[m] | found[o] for m, o in pairs if m in found and o in found]
         if len(rows) < 2:
             continue
         searches, production, order = setting.split("-")
-        mean = {column: np.mean([row[column] for row in rows]) for column in COLUMNS["models"]}
+        mean = {name: np.mean([row[name] for row in rows]) for name in ("clicks", *MODELS)}
         gains = np.array([row["ours"] - row["position"] for row in rows])
         models = " | ".join(f"{mean[model]:.3f}" for model in MODELS)
         lines.append(
