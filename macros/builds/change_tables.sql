@@ -2,6 +2,6 @@
 {% macro change_tables() %}
     {{ return([
         'changed_inputs', 'changed_visits', 'changed_searches', 'changed_sessions',
-        'changed_query_days', 'changed_deployments',
+        'changed_deployments',
     ]) }}
 {% endmacro %}

@@ -40,7 +40,6 @@
                 build_number bigint',
             'changed_searches': 'search_id varchar, build_number bigint',
             'changed_sessions': 'session_id varchar, visitor varchar, build_number bigint',
-            'changed_query_days': 'changed_date date, changed_query varchar, build_number bigint',
             'changed_deployments': 'deployment_id varchar, build_number bigint',
             'seen_deployments': 'deployment_id varchar, fingerprint varchar',
             'forgotten_visitors': 'kind varchar, id_hash varchar, salt varchar,

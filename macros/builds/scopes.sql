@@ -44,12 +44,6 @@
             'columns': ['visitor'],
             'condition': '{0} in (select visitor from {table})',
         },
-        'changed_query_days': {
-            'table': 'changed_query_days',
-            'columns': ['query', 'day'],
-            'condition': 'exists (select 1 from {table} '
-                ~ 'where changed_query = {0} and changed_date = {1})',
-        },
         'changed_deployments': {
             'table': 'changed_deployments',
             'columns': ['deployment'],

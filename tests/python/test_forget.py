@@ -25,13 +25,9 @@ from flywheel.settings import Settings
 from flywheel.terminal import Terminal
 
 ANNA, BERT, CARL = "anna-1980", "u2", "carl-1970"
-SELECT = ["+path:models/marts/behavior", "int_impression_cells__daily"]
+SELECT = ["+path:models/marts/behavior"]
 EQUAL = ("fct_searches", "fct_sessions", "fct_impressions", "fct_quarantined_rows")
-INNER = (
-    "int_impression_cells__daily",
-    "int_activities__sessionized",
-    "int_user_agents__classified",
-)
+INNER = ("int_activities__sessionized", "int_user_agents__classified")
 
 
 def event(action: str, search: str, at: str, client: str | None, doc: str) -> dict[str, Any]:

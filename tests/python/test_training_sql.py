@@ -21,7 +21,6 @@ from sql_project import SqlProject
 START = datetime(2026, 1, 1)
 MODELS = (
     "int_windows",
-    "int_impression_cells__daily",
     "int_position_cells",
     "int_propensity_ranks",
     "int_propensity_regimes",

@@ -5,86 +5,149 @@
     back afterwards: comparing its places before and after a change of model would blame the top
     rank for that. Within the days served by one set of models the order is fixed beforehand, and
     places compare fairly.
-#}
-with impressions as (
-    select * from {{ ref('fct_impressions') }}
-),
 
-daily_cells as (
-    select * from {{ ref('int_impression_cells__daily') }}
-),
+    A swap moves only two documents: the one that stood first is the same document at both places,
+    the others are where the ranker put them. Where the log says how likely a document was to stand
+    where it stood, chance chose, and one over that makes every document count alike at every rank.
+#}
+with
 
 windows as (
+
     select * from {{ ref('int_windows') }}
+
 ),
 
-whole_days as (
-    select daily_cells.*
-    from daily_cells
-    inner join windows
-        on
-            daily_cells.search_date >= windows.window_start
-            and daily_cells.search_date + interval '1' day <= windows.window_end
+impressions as (
+
+    select * from {{ ref('fct_impressions') }}
+
 ),
 
-{# The window may begin or end within a day: of that day only a part counts. #}
-of_broken_days as (
-    select impressions.*
-    from impressions
+users as (
+
+    select distinct user_id
+    from {{ ref('fct_impressions') }}
+
+),
+
+swapped_searches as (
+
+    select distinct search_id
+    from {{ ref('fct_impressions') }}
+    where rank_before_swap is not null
+
+),
+
+days_served as (
+
+    select distinct
+        cast(impressions.searched_at as date) as search_date,
+        coalesce(impressions.model_version, '?') as model_version
+    from {{ ref('fct_impressions') }} as impressions
     inner join windows
         on
             impressions.searched_at >= windows.window_start
             and impressions.searched_at < windows.window_end
-    where
-        date_trunc('day', impressions.searched_at) < windows.window_start
-        or date_trunc('day', impressions.searched_at) + interval '1' day > windows.window_end
-),
 
-broken_days as (
-    {{ impression_cells('of_broken_days') | indent(4) }}
-),
-
-all_days as (
-    select * from whole_days
-    union all
-    select * from broken_days
-),
-
-days_served as (
-    select distinct
-        search_date,
-        model_version
-    from all_days
 ),
 
 regimes as (
+
     select
         search_date,
         string_agg(model_version, ',' order by model_version) as serving_regime
     from days_served
     group by search_date
+
+),
+
+grouped_users as (
+
+    select
+        user_id,
+        {{ jackknife_group('user_id', var('jackknife_groups')) }} as jackknife_group
+    from users
+
+),
+
+{# A sure place was not drawn. #}
+shown as (
+
+    select
+        impressions.search_id,
+        impressions.user_id,
+        impressions.query,
+        impressions.doc_id,
+        impressions.rank,
+        impressions.rank_before_swap,
+        impressions.clicked,
+        impressions.is_randomised,
+        impressions.propensity_context as context,
+        cast(impressions.searched_at as date) as search_date,
+        case
+            when impressions.logging_propensity > 0 and impressions.logging_propensity < 1
+                then impressions.logging_propensity
+        end as logged_chance
+    from impressions
+    inner join windows
+        on
+            impressions.searched_at >= windows.window_start
+            and impressions.searched_at < windows.window_end
+
+),
+
+marked as (
+
+    select
+        shown.context,
+        grouped_users.jackknife_group,
+        regimes.serving_regime,
+        shown.query,
+        shown.doc_id,
+        shown.rank,
+        shown.clicked,
+        shown.logged_chance,
+        coalesce(1 / shown.logged_chance, 1) as chance_weight,
+        shown.logged_chance is not null
+        or coalesce(
+            shown.is_randomised
+            and (shown.rank_before_swap = 1 or swapped_searches.search_id is null),
+            false
+        ) as is_rank_by_chance
+    from shown
+    inner join regimes on shown.search_date = regimes.search_date
+    inner join grouped_users on shown.user_id = grouped_users.user_id
+    left join swapped_searches on shown.search_id = swapped_searches.search_id
+
+),
+
+final as (
+
+    select
+        context,
+        jackknife_group,
+        serving_regime,
+        query,
+        doc_id,
+        rank,
+        is_rank_by_chance as is_randomised,
+        cast(count(*) as bigint) as n_impressions,
+        cast(sum(clicked) as bigint) as n_clicks,
+        case when count(logged_chance) > 0 then {{ exact_sum('chance_weight') }} end
+            as weighted_impressions,
+        case when count(logged_chance) > 0 then {{ exact_sum('clicked * chance_weight') }} end
+            as weighted_clicks
+    from marked
+    group by
+        context,
+        jackknife_group,
+        serving_regime,
+        query,
+        doc_id,
+        rank,
+        is_rank_by_chance
+
 )
 
-select
-    all_days.context,
-    all_days.jackknife_group,
-    regimes.serving_regime,
-    all_days.query,
-    all_days.doc_id,
-    all_days.rank,
-    all_days.is_randomised,
-    cast(sum(all_days.n_impressions) as bigint) as n_impressions,
-    cast(sum(all_days.n_clicks) as bigint) as n_clicks,
-    {{ exact_sum('all_days.weighted_impressions') }} as weighted_impressions,
-    {{ exact_sum('all_days.weighted_clicks') }} as weighted_clicks
-from all_days
-inner join regimes
-    on all_days.search_date = regimes.search_date
-group by
-    all_days.context,
-    all_days.jackknife_group,
-    regimes.serving_regime,
-    all_days.query,
-    all_days.doc_id,
-    all_days.rank,
-    all_days.is_randomised
+select * from final

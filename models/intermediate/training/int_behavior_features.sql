@@ -1,8 +1,8 @@
 {{ config(materialized='view') }}
 
 {#
-    Each level is added up from the one below it, and has a window of its own: a window over all
-    three would sort every row by the level too.
+    Each level is added up from the days by itself, and has a window of its own: who reads one level
+    pays for that one, and a window over all three would sort every row by the level too.
 #}
 {% set levels = {
     'pair': ['query', 'doc_id'],
@@ -26,7 +26,7 @@ with behavior_days as (
         cast(sum({{ name }}) as decimal(38, 12)) as {{ name }},
         {% endfor %}
         max(shown_on) as shown_on
-    from {{ 'behavior_days' if loop.first else loop.previtem[0] ~ '_days' }}
+    from behavior_days
     group by {{ (keys + ['activity_date']) | join(', ') }}
 ),
 

@@ -8,8 +8,19 @@ with refit_groups as (
     select * from {{ ref('int_refit_groups') }}
 ),
 
-behavior as (
+pairs as (
     select * from {{ ref('int_behavior_features') }}
+    where level = 'pair'
+),
+
+documents as (
+    select * from {{ ref('int_behavior_features') }}
+    where level = 'document'
+),
+
+overall as (
+    select * from {{ ref('int_behavior_features') }}
+    where level = 'all'
 ),
 
 features as (
@@ -17,7 +28,9 @@ features as (
 ),
 
 refit_rows as (
-    {{ rows_with_features('refit_groups', 'behavior', 'features') | indent(4) }}
+    {{ rows_with_features(
+        'refit_groups', 'pairs', 'documents', 'overall', 'features'
+    ) | indent(4) }}
 )
 
 select * from refit_rows

@@ -2,8 +2,19 @@ with training_groups as (
     select * from {{ ref('fct_training_groups') }}
 ),
 
-behavior as (
+pairs as (
     select * from {{ ref('int_behavior_features') }}
+    where level = 'pair'
+),
+
+documents as (
+    select * from {{ ref('int_behavior_features') }}
+    where level = 'document'
+),
+
+overall as (
+    select * from {{ ref('int_behavior_features') }}
+    where level = 'all'
 ),
 
 features as (
@@ -11,7 +22,9 @@ features as (
 ),
 
 training_rows as (
-    {{ rows_with_features('training_groups', 'behavior', 'features') | indent(4) }}
+    {{ rows_with_features(
+        'training_groups', 'pairs', 'documents', 'overall', 'features'
+    ) | indent(4) }}
 )
 
 select * from training_rows

@@ -1,8 +1,6 @@
 {{ config(
     materialized='incremental',
     meta={'replaces': {'changed_searches': ['search_id']}},
-    pre_hook='{{ record_changed_query_days(this, is_before=true) }}',
-    post_hook='{{ record_changed_query_days(this) }}',
 ) }}
 
 with

@@ -16,7 +16,6 @@ CHANGE_TABLES = (
     "changed_visits",
     "changed_searches",
     "changed_sessions",
-    "changed_query_days",
     "changed_deployments",
 )
 _SCORED = "int_evaluation_searches__scored"
