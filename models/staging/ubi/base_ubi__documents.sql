@@ -98,6 +98,20 @@ named as (
 
     select
         typed.*,
+        case
+            when typed.action_name in ('click', 'item_click', 'click_through', 'select_item')
+                then 'click'
+            when
+                typed.action_name in ('impression', 'view_item_list', 'product_hover_impression')
+                then 'impression'
+            when
+                typed.action_name in ('search', 'on_search', 'view_search_results', 'query')
+                then 'search'
+            when typed.action_name in ('page_exit', 'dwell') then 'page_exit'
+            when typed.action_name in ('add_to_cart', 'purchase', 'conversion', 'checkout')
+                then 'conversion'
+            when typed.document_kind = 'event' then 'other'
+        end as action,
         {# Its text is its identity; of a row without a text, its fields are. #}
         md5(coalesce(typed.document, cast(to_json({
             'action_name': typed.action_name,
@@ -125,27 +139,20 @@ named as (
 
 ),
 
-{# What is wrong with a document alone; of what may be of no use the text is kept. #}
-doubtful as (
+judged as (
 
     select
         *,
-        logged_at is null
-        or {{ is_impossible_time('logged_at', 'arrived_at') }}
-        or query_id is null
-        or coalesce(length(user_query) > {{ var('max_query_length') }}, false)
-        or case document_kind
-            when 'query' then not {{ has_text('user_query') }}
-            else object_id is null
-        end as is_doubtful
+        coalesce(read_error, {{ document_rejection('arrived_at') | indent(8) }})
+            as rejection_reason
     from named
 
 ),
 
+{# Of what may be of no use the text is kept. #}
 kept as (
 
     select
-        md5(source_file || '#' || cast(row_number as varchar)) as document_id,
         content_id,
         {# Whatever is decided about a document is decided among those of its search. #}
         coalesce(query_id, 'document:' || content_id) as search_key,
@@ -153,7 +160,10 @@ kept as (
         row_number,
         case
             when read_error is not null then {{ redact_addresses('document') }}
-            when is_doubtful
+            when
+                rejection_reason is not null
+                or query_id is null
+                or (document_kind = 'event' and object_id is null)
                 then coalesce(
                     {{ without_address(without_address('document', 'query_ip'), 'event_ip') }},
                     cast(to_json({
@@ -167,7 +177,7 @@ kept as (
                 )
         end as document,
         document_kind,
-        read_error,
+        action,
         action_name,
         query_id,
         user_query,
@@ -181,7 +191,7 @@ kept as (
         coalesce(
             case when dwell_time >= 0 and isfinite(dwell_time) then dwell_time end,
             case
-                when action_name in ('page_exit', 'dwell') then try_cast(
+                when action = 'page_exit' then try_cast(
                     nullif(regexp_extract(message, 'for ([0-9]+([.][0-9]+)?) sec', 1), '')
                     as double
                 )
@@ -196,8 +206,9 @@ kept as (
         model_version,
         is_randomised,
         object_id,
-        ordinal
-    from doubtful
+        ordinal,
+        rejection_reason
+    from judged
 
 ),
 

@@ -12,10 +12,26 @@ queries as (
 
 ),
 
+searches_with_query_row as (
+
+    select search_id from {{ ref('base_ubi__queries') }}
+    where rejection_reason is null and not is_superseded and {{ is_replaced() }}
+
+),
+
 events as (
 
     select * from {{ ref('base_ubi__events') }}
     where rejection_reason is null and search_id is not null and {{ is_replaced() }}
+
+),
+
+events_with_text as (
+
+    select * from {{ ref('base_ubi__events') }}
+    where
+        rejection_reason is null and search_id is not null and query is not null
+        and {{ is_replaced() }}
 
 ),
 
@@ -27,9 +43,9 @@ events_without_query as (
         row_number() over (
             partition by events.search_id order by events.event_at, events.event_id
         ) as event_number
-    from events
-    left join queries on events.search_id = queries.search_id
-    where queries.search_id is null and events.query is not null
+    from events_with_text as events
+    left join searches_with_query_row as queries on events.search_id = queries.search_id
+    where queries.search_id is null
 
 ),
 

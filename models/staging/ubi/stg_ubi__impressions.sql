@@ -2,19 +2,23 @@
 
 with
 
-searches as (
-
-    select * from {{ ref('base_ubi__searches') }}
-
-),
-
 queries as (
 
     select
+        search_key,
         search_id,
+        application,
+        is_randomised,
         {{ first_occurrences('hit_ids') }} as hit_ids
     from {{ ref('base_ubi__queries') }}
     where rejection_reason is null and not is_superseded and hit_ids is not null
+
+),
+
+randomised_searches as (
+
+    select search_id from {{ ref('base_ubi__queries') }}
+    where rejection_reason is null and not is_superseded and is_randomised
 
 ),
 
@@ -25,18 +29,22 @@ events as (
 
 ),
 
-hits as (
-
-    {{ unnest_with_position('queries', ['search_id'], 'hit_ids', 'doc_id', 'list_rank') }}
-
-),
-
 told_by_events as (
 
     select distinct
         search_id,
         doc_id
-    from events
+    from {{ ref('base_ubi__events') }}
+    where rejection_reason is null and action in ('click', 'impression')
+
+),
+
+hits as (
+
+    {{ unnest_with_position(
+        'queries', ['search_key', 'search_id', 'application', 'is_randomised'],
+        'hit_ids', 'doc_id', 'list_rank'
+    ) }}
 
 ),
 
@@ -45,9 +53,9 @@ listed as (
     select
         cast(null as varchar) as source_file,
         cast(null as bigint) as row_number,
-        searches.search_key,
+        hits.search_key,
         hits.search_id,
-        searches.application,
+        hits.application,
         hits.doc_id,
         cast(null as bigint) as ordinal,
         cast(hits.list_rank as bigint) as list_rank,
@@ -55,9 +63,8 @@ listed as (
         2 as preference,
         told_by_events.search_id is not null as is_contested,
         cast(null as timestamp) as shown_at,
-        searches.is_randomised
+        hits.is_randomised
     from hits
-    inner join searches on hits.search_id = searches.search_id
     left join told_by_events
         on hits.search_id = told_by_events.search_id and hits.doc_id = told_by_events.doc_id
     where hits.doc_id is not null
@@ -81,9 +88,9 @@ seen as (
         case when events.action = 'click' then 3 else 1 end as preference,
         true as is_contested,
         events.event_at as shown_at,
-        coalesce(searches.is_randomised, false) as is_randomised
+        randomised_searches.search_id is not null as is_randomised
     from events
-    left join searches on events.search_id = searches.search_id
+    left join randomised_searches on events.search_id = randomised_searches.search_id
 
 ),
 

@@ -8,15 +8,9 @@ documents as (
 
 ),
 
-queries as (
+contested as (
 
-    select * from {{ ref('base_ubi__queries') }}
-
-),
-
-events as (
-
-    select * from {{ ref('base_ubi__events') }}
+    select * from {{ ref('base_ubi__contested') }}
 
 ),
 
@@ -39,13 +33,17 @@ final as (
         documents.ordinal,
         documents.action_name as action,
         documents.document as payload,
-        coalesce(documents.read_error, queries.rejection_reason, events.rejection_reason)
-            as rejection_reason,
-        {# A delivery that stands in neither was delivered before. #}
-        coalesce(queries.is_superseded, events.document_id is null) as is_merged
+        {# Of several deliveries, one is judged. #}
+        case
+            when contested.row_number is null then documents.rejection_reason
+            when not contested.is_repeated then contested.rejection_reason
+        end as rejection_reason,
+        coalesce(contested.is_repeated or contested.is_superseded, false) as is_merged
     from documents
-    left join queries on documents.document_id = queries.document_id
-    left join events on documents.document_id = events.document_id
+    left join contested
+        on
+            documents.source_file = contested.source_file
+            and documents.row_number = contested.row_number
 
 )
 
