@@ -37,28 +37,27 @@
         from known
     ),
 
-    keys as (
-        select
-            query,
-            doc_id
-        from pairs
+    -- without its query a document has no history of a pair
+    told as (
+        select * from pairs
         union all
         select
             cast(null as string) as query,
-            doc_id
+            doc_id,
+            null as n_impressions,
+            null as exposure,
+            null as n_clicks,
+            null as n_sat_clicks,
+            null as last_shown_on
         from documents
     )
 
     select
-        keys.query,
-        keys.doc_id,
-        {{ behavior_features('pairs', 'documents', 'overall', 'documents.day') | indent(8) }}
-    from keys
+        told.query,
+        told.doc_id,
+        {{ behavior_features('told', 'documents', 'overall', 'documents.day') | indent(8) }}
+    from told
     inner join documents
-        on keys.doc_id = documents.doc_id
+        on told.doc_id = documents.doc_id
     cross join overall
-    left join pairs
-        on
-            keys.query = pairs.query
-            and keys.doc_id = pairs.doc_id
 {% endmacro %}

@@ -25,7 +25,7 @@
             ) }} as weighted_square
         from {{ cells }}
         group by context, {{ document_keys | join(', ') }}
-        having count(distinct rank) > 1 and sum(n_clicks) > 0
+        having min(rank) < max(rank) and sum(n_clicks) > 0
     ) as documents
     group by context
 {% endmacro %}

@@ -4,23 +4,25 @@
     one component, and propensities are comparable inside a component only.
 #}
 {% macro rank_components(cells, min_clicks) %}
-    with recursive counts as (
+    with recursive tied as (
+        {{ tied_documents(cells) | indent(8) }}
+    ),
+
+    counts as (
         select
             context,
-            serving_regime,
-            query,
-            doc_id,
+            document,
             rank,
             sum(n_clicks) as n_clicks
-        from {{ cells }}
-        group by context, serving_regime, query, doc_id, rank
+        from tied
+        group by context, document, rank
     ),
 
     ranks as (
         select distinct
             context,
             rank
-        from counts
+        from {{ cells }}
     ),
 
     ties as (
@@ -31,10 +33,7 @@
         from counts as here
         inner join counts as there
             on
-                here.context = there.context
-                and here.serving_regime = there.serving_regime
-                and here.query = there.query
-                and here.doc_id = there.doc_id
+                here.document = there.document
                 and here.rank <> there.rank
         group by here.context, here.rank, there.rank
         having sum(here.n_clicks) >= {{ min_clicks }} and sum(there.n_clicks) >= {{ min_clicks }}

@@ -48,6 +48,7 @@ MODELS = (
     "int_refit_impressions",
     "int_refit_groups",
     "int_refit_rows",
+    "int_evaluation_candidates",
     "int_evaluation_rows",
     "fct_training_manifest",
 )

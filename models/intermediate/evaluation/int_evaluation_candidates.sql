@@ -1,6 +1,7 @@
 {#
-    A ranker orders all that its query could bring, not the page that another one chose. What is
-    known of a document is what is known in int_evaluation_rows: nothing after the training window.
+    A ranker orders all that its query could bring, not the page that another one chose. Nothing is
+    known of a document from after the training window: the evaluation window must not teach the
+    model it judges.
 #}
 with
 
@@ -10,15 +11,32 @@ impressions as (
 
 ),
 
+searches as (
+
+    select
+        query,
+        searched_at
+    from {{ ref('fct_impressions') }}
+
+),
+
 windows as (
 
     select * from {{ ref('int_windows') }}
 
 ),
 
-behavior as (
+pair_behavior as (
 
     select * from {{ ref('int_evaluation_behavior') }}
+    where query is not null
+
+),
+
+document_behavior as (
+
+    select * from {{ ref('int_evaluation_behavior') }}
+    where query is null
 
 ),
 
@@ -30,12 +48,12 @@ features as (
 
 queries as (
 
-    select distinct impressions.query
-    from impressions
+    select distinct searches.query
+    from searches
     inner join windows
         on
-            impressions.searched_at >= windows.evaluation_start
-            and impressions.searched_at < windows.evaluation_end
+            searches.searched_at >= windows.evaluation_start
+            and searches.searched_at < windows.evaluation_end
 
 ),
 
@@ -67,20 +85,6 @@ candidates as (
         features.doc_id
     from features
     inner join queries on features.query = queries.query
-
-),
-
-pair_behavior as (
-
-    select * from behavior
-    where query is not null
-
-),
-
-document_behavior as (
-
-    select * from behavior
-    where query is null
 
 ),
 

@@ -1,6 +1,8 @@
+{{ config(materialized='view') }}
+
 {#
-    Features as of the end of the training window, the same for every evaluated search: the
-    evaluation window must not teach the model it judges.
+    Features are those of the candidates, the same for every evaluated search. A view: it is read
+    once, when models are judged.
 #}
 with impressions as (
     select * from {{ ref('fct_impressions') }}
@@ -10,22 +12,8 @@ windows as (
     select * from {{ ref('int_windows') }}
 ),
 
-behavior as (
-    select * from {{ ref('int_evaluation_behavior') }}
-),
-
-pairs as (
-    select * from behavior
-    where query is not null
-),
-
-documents as (
-    select * from behavior
-    where query is null
-),
-
-features as (
-    select * from {{ ref('int_document_features') }}
+candidates as (
+    select * from {{ ref('int_evaluation_candidates') }}
 )
 
 select
@@ -36,25 +24,13 @@ select
     impressions.searched_at,
     impressions.rank,
     impressions.rank_before_swap,
-    {% for name in behavior_feature_names() %}
-    case
-        when pairs.doc_id is not null then pairs.{{ name }}
-        else documents.{{ name }}
-    end as {{ name }},
-    {% endfor %}
-    features.* exclude (query, doc_id) -- noqa: RF02
+    candidates.* exclude (query, doc_id) -- noqa: RF02
 from impressions
 inner join windows
     on
         impressions.searched_at >= windows.evaluation_start
         and impressions.searched_at < windows.evaluation_end
-left join pairs
+left join candidates
     on
-        impressions.query = pairs.query
-        and impressions.doc_id = pairs.doc_id
-left join documents
-    on impressions.doc_id = documents.doc_id
-left join features
-    on
-        impressions.query = features.query
-        and impressions.doc_id = features.doc_id
+        impressions.query = candidates.query
+        and impressions.doc_id = candidates.doc_id

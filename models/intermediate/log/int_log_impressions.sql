@@ -2,12 +2,6 @@
 
 with
 
-impressions as (
-
-    select * from {{ ref('int_impressions__united') }}
-
-),
-
 conventions as (
 
     select * from {{ ref('int_applications__conventions') }}
@@ -20,8 +14,15 @@ rejected as (
 
 ),
 
-{# Viewport impressions and hit lists are two denominators; an application keeps to one. #}
-placed as (
+{#
+    Viewport impressions and hit lists are two denominators; an application keeps to one. Only where
+    several rows tell of one document is there anything to choose: the others are read apart.
+#}
+{% for name, condition in {
+    'told_once': 'not impressions.is_contested',
+    'told_more': 'impressions.is_contested',
+}.items() -%}
+{{ name }} as (
 
     select
         impressions.*,
@@ -31,7 +32,7 @@ placed as (
             'impressions.list_rank', 'conventions.impression_source'
         ) }} as rank,
         impressions.ordinal_before_swap + 1 - conventions.rank_base as shifted_rank_before_swap
-    from impressions
+    from {{ ref('int_impressions__united') }} as impressions
     inner join conventions
         on
             impressions.source_format = conventions.source_format
@@ -41,7 +42,8 @@ placed as (
             impressions.source_file = rejected.source_file
             and impressions.row_number = rejected.row_number
     where
-        rejected.row_number is null
+        {{ condition }}
+        and rejected.row_number is null
         and (
             impressions.impression_source <> 'hit_list'
             or (
@@ -52,7 +54,7 @@ placed as (
 
 ),
 
-{# Only where several rows tell of one document is there anything to choose. #}
+{% endfor -%}
 chosen as (
 
     select
@@ -60,15 +62,13 @@ chosen as (
         row_number() over (
             partition by search_id, doc_id order by preference, shown_at, rank
         ) as choice
-    from placed
-    where is_contested
+    from told_more
 
 ),
 
 impressions_of_one_row as (
 
-    select * from placed
-    where not is_contested
+    select * from told_once
     union all
     select * exclude (choice) from chosen
     where choice = 1

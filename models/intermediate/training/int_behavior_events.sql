@@ -10,45 +10,47 @@ with impressions as (
     where propensity is not null
 ),
 
+-- read apart: an engine keeps all of what is read twice, and few impressions are clicked
+clicked_impressions as (
+    select * from {{ ref('int_impressions__weighted') }}
+    where propensity is not null and clicked = 1
+),
+
 windows as (
     select * from {{ ref('int_windows') }}
 ),
 
-weighted as (
-    select impressions.*
+-- `as_of` ends the log here too
+shown as (
+    select
+        impressions.search_id,
+        impressions.query,
+        impressions.doc_id,
+        impressions.searched_at as happened_at,
+        1 as n_impressions,
+        impressions.propensity as exposure,
+        0 as n_clicks,
+        0 as n_sat_clicks,
+        cast(impressions.searched_at as date) as shown_on
     from impressions
-    -- `as_of` ends the log here too
     inner join windows
         on impressions.searched_at < windows.evaluation_end
 ),
 
-shown as (
-    select
-        search_id,
-        query,
-        doc_id,
-        searched_at as happened_at,
-        1 as n_impressions,
-        propensity as exposure,
-        0 as n_clicks,
-        0 as n_sat_clicks,
-        cast(searched_at as date) as shown_on
-    from weighted
-),
-
 clicked as (
     select
-        search_id,
-        query,
-        doc_id,
-        coalesce(clicked_at, searched_at) as happened_at,
+        clicked_impressions.search_id,
+        clicked_impressions.query,
+        clicked_impressions.doc_id,
+        coalesce(clicked_impressions.clicked_at, clicked_impressions.searched_at) as happened_at,
         0 as n_impressions,
         cast(0 as double) as exposure,
         1 as n_clicks,
-        case when is_sat_click then 1 else 0 end as n_sat_clicks,
+        case when clicked_impressions.is_sat_click then 1 else 0 end as n_sat_clicks,
         cast(null as date) as shown_on
-    from weighted
-    where clicked = 1
+    from clicked_impressions
+    inner join windows
+        on clicked_impressions.searched_at < windows.evaluation_end
 )
 
 select * from shown

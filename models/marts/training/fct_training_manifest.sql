@@ -11,12 +11,23 @@ with windows as (
     select * from {{ ref('int_windows') }}
 ),
 
+{# What an engine reads twice it keeps whole, so each reads of a large table what it counts. #}
+clicks as (
+    select * from {{ ref('fct_impressions') }}
+    where clicked = 1
+),
+
 impressions as (
     select * from {{ ref('fct_impressions') }}
 ),
 
 click_weights as (
     select * from {{ ref('int_click_weights') }}
+),
+
+training_searches as (
+    select distinct search_id
+    from {{ ref('int_click_weights') }}
 ),
 
 evaluation_rows as (
@@ -61,15 +72,14 @@ evaluation_counts as (
 
 outside_counts as (
     select
-        count(case when impressions.searched_at < windows.window_start then 1 end)
+        count(case when clicks.searched_at < windows.window_start then 1 end)
             as n_clicks_before_training,
-        count(case when impressions.searched_at >= windows.window_end then 1 end)
+        count(case when clicks.searched_at >= windows.window_end then 1 end)
             as n_clicks_embargoed,
         count(*) as n_clicks_before_evaluation
-    from impressions
+    from clicks
     inner join windows
-        on impressions.searched_at < windows.evaluation_start
-    where impressions.clicked = 1
+        on clicks.searched_at < windows.evaluation_start
 ),
 
 pair_counts as (
@@ -97,10 +107,10 @@ group_counts as (
 shared_searches as (
     select count(*) as n_shared_searches
     from (
-        select distinct click_weights.search_id
-        from click_weights
+        select distinct training_searches.search_id
+        from training_searches
         inner join evaluation_rows
-            on click_weights.search_id = evaluation_rows.search_id
+            on training_searches.search_id = evaluation_rows.search_id
     ) as shared
 ),
 
@@ -116,19 +126,19 @@ first_shown as (
         query,
         doc_id,
         cast(min(searched_at) as date) as shown_on
-    from impressions
+    from {{ ref('fct_impressions') }}
     group by query, doc_id
 ),
 
 -- that a document is unknown on the group's day and shown later is news of the future
 unseen_rows as (
     select count(*) as n_rows_not_yet_shown
-    from training_groups
+    from {{ ref('fct_training_groups') }} as members
     inner join first_shown
         on
-            training_groups.query = first_shown.query
-            and training_groups.doc_id = first_shown.doc_id
-            and training_groups.feature_date < first_shown.shown_on
+            members.query = first_shown.query
+            and members.doc_id = first_shown.doc_id
+            and members.feature_date < first_shown.shown_on
 ),
 
 checked as (

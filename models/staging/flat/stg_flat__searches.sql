@@ -8,13 +8,23 @@ usable as (
 
 ),
 
+places as (
+
+    select
+        search_id,
+        searched_at,
+        ordinal
+    from {{ ref('base_flat__usable') }}
+
+),
+
 {# What the rows of a search say of it, the first of them says; few have two that come first. #}
 earliest as (
 
     select
         search_id,
         min((searched_at, ordinal)) as place
-    from usable
+    from places
     group by search_id
 
 ),
