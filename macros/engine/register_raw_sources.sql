@@ -145,6 +145,7 @@
     which is half of the line that follows, and no row.
 #}
 {% macro duckdb_raw_documents(files, columns) %}
+    {% set tabbed_index = "'^([A-Za-z0-9_.-]+)\t'" %}
     select *
     from (
         select
@@ -158,60 +159,40 @@
             select
                 source_file,
                 row_number,
-                coalesce(tabbed_index, preceding_action) as index_name,
+                coalesce(nullif(regexp_extract(line, {{ tabbed_index }}, 1), ''), preceding_action)
+                    as index_name,
                 document,
-                {% for column in columns %}
-                    fields[{{ loop.index }}] as {{ spelt_name(column) }},
-                {% endfor %}
-                case
-                    when line is null or trim(line) = '' then 'blank_line'
-                    when fields is null then coalesce(read_error, 'malformed_json')
-                end as read_error
+                {{ duckdb_spelt_fields(columns) | indent(16) }}
             from (
                 select
                     *,
-                    row_number() over (
-                        partition by source_file order by row_index, row_tie
-                    ) as row_number,
-                    lag(action) over (
-                        partition by source_file order by row_index, row_tie
-                    ) as preceding_action
+                    case
+                        when read_error is null then {{ duckdb_json_fields('document', columns) }}
+                    end as fields
                 from (
                     select
                         *,
-                        {# An action's index, where none of the format's marks is in the line. #}
-                        case
-                            when coalesce(
-                                {%- for column in columns if column.config.meta.is_mark %}
-                                fields[{{ columns.index(column) + 1 }}],
-                                {%- endfor %}
-                                null
-                            ) is null
-                                then coalesce(
-                                    json_extract_string(fields[{{ columns | length + 1 }}], '$._index'),
-                                    json_extract_string(fields[{{ columns | length + 2 }}], '$._index')
-                                )
-                        end as action
+                        regexp_replace(line, {{ tabbed_index }}, '') as document,
+                        row_number() over (
+                            partition by source_file order by row_index, row_tie
+                        ) as row_number,
+                        lag(action) over (
+                            partition by source_file order by row_index, row_tie
+                        ) as preceding_action
                     from (
                         select
                             *,
+                            {# Fields are read after the rows are in order, which carry less. #}
                             case
-                                when read_error is null
-                                    then {{ duckdb_json_fields(
-                                        'document', columns + [{'name': 'index'}, {'name': 'create'}]
+                                when read_error is null and contains(line, '_index')
+                                    then {{ duckdb_bulk_action(
+                                        'regexp_replace(line, ' ~ tabbed_index ~ ", '')", columns
                                     ) }}
-                            end as fields
-                        from (
-                            select
-                                *,
-                                nullif(regexp_extract(line, '^([A-Za-z0-9_.-]+)\t', 1), '')
-                                    as tabbed_index,
-                                regexp_replace(line, '^[A-Za-z0-9_.-]+\t', '') as document
-                            from ({{ duckdb_text_lines(files.ndjson) }}) as text_lines
-                        ) as separated
-                    ) as parsed
-                ) as marked
-            ) as numbered
+                            end as action
+                        from ({{ duckdb_text_lines(files.ndjson) }}) as text_lines
+                    ) as marked
+                ) as numbered
+            ) as parsed
             where action is null
         {% endif %}
     ) as all_rows
@@ -275,13 +256,7 @@
             source_file,
             row_index,
             row_tie,
-            {% for column in columns %}
-                fields[{{ loop.index }}] as {{ spelt_name(column) }},
-            {% endfor %}
-            case
-                when line is null or trim(line) = '' then 'blank_line'
-                when fields is null then coalesce(read_error, 'malformed_json')
-            end as read_error,
+            {{ duckdb_spelt_fields(columns) | indent(12) }},
             case when fields is null then line end as unread_text
         from (
             select
@@ -334,6 +309,33 @@
                 '$.{{ path_of(column) }}'{{ ',' if not loop.last }}
                 {%- endfor %}
             ])
+    end
+{%- endmacro %}
+
+{# What `fields` of a line hold, each under the name of its spelling, or why there are none. #}
+{% macro duckdb_spelt_fields(columns) -%}
+    {%- for column in columns -%}
+        fields[{{ loop.index }}] as {{ spelt_name(column) }},
+    {% endfor -%}
+    case
+        when line is null or trim(line) = '' then 'blank_line'
+        when fields is null then coalesce(read_error, 'malformed_json')
+    end as read_error
+{%- endmacro %}
+
+{# The index that a bulk action names: a JSON text with none of the format's marks in it. #}
+{% macro duckdb_bulk_action(text, columns) -%}
+    case
+        when json_valid({{ text }}) and coalesce(
+            {%- for column in columns if column.config.meta.is_mark %}
+            json_extract_string({{ text }}, '$.{{ path_of(column) }}'),
+            {%- endfor %}
+            null
+        ) is null
+            then coalesce(
+                json_extract_string({{ text }}, '$.index._index'),
+                json_extract_string({{ text }}, '$.create._index')
+            )
     end
 {%- endmacro %}
 
