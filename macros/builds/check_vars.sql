@@ -1,9 +1,10 @@
 {# Contradictory or impossible vars stop the run before it starts, with a sentence each. #}
 {% macro check_vars() %}
     {% set problems = [] %}
-    {% if var('log_format') not in log_formats() %}
+    {% if execute and not chosen_format() %}
         {% do problems.append("log_format is '" ~ var('log_format') ~ "'; it must be "
-            ~ log_formats() | join(' or ') ~ '.') %}
+            ~ declared_formats() | map(attribute='config.meta.format') | sort | join(' or ')
+            ~ '.') %}
     {% endif %}
     {% set choices = ['auto'] + estimators() | map(attribute='name') | list %}
     {% if var('propensity_estimator') not in choices %}

@@ -17,8 +17,8 @@
         {% endif %}
         {% for dialect in format.pending.csv_dialects %}
             {% set columns = ['unexpected_value'] %}
-            {% for column in format.columns if column in dialect.columns %}
-                {% do columns.append(column) %}
+            {% for column in format.shown if path_of(column) | lower in dialect.columns %}
+                {% do columns.append(path_of(column) | lower) %}
             {% endfor %}
             {% do duckdb_store_unreadable_rows(
                 dialect.files, duckdb_csv_reader(dialect), columns, 1
@@ -37,7 +37,7 @@
         select
             source_file,
             {% for column in columns %}
-                count({{ column }}) as n_{{ column }},
+                count("{{ column }}") as n_{{ loop.index }},
             {% endfor %}
             count(*) as n_rows
         from read_csv(

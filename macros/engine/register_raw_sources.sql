@@ -13,16 +13,27 @@
 {% macro duckdb__register_raw_sources() %}
     {% do run_query('create schema if not exists raw') %}
     {% do run_query('delete from flywheel_state.pending_files') %}
-    {% set formats = declared_formats() %}
+    {% set chosen = chosen_format().config.meta %}
+    {% set formats = declared_formats() | rejectattr('config.meta.like') | list %}
+    {% set known = formats | map(attribute='config.meta.format') | list %}
+    {% if chosen.like and chosen.like not in known %}
+        {{ exceptions.raise_compiler_error(
+            'The log format ' ~ chosen.format ~ ' is declared to be like ' ~ chosen.like
+            ~ '; it must be like ' ~ known | join(' or ') ~ '.'
+        ) }}
+    {% endif %}
     {% for format in formats %}
         {% set files = {'ndjson': [], 'parquet': [], 'csv': []} %}
-        {% if format.config.meta.format == var('log_format') %}
+        {% set names = {} %}
+        {% if format.config.meta.format == (chosen.like or chosen.format) %}
             {% for name in format.config.meta.vars
                 if var(name) or format.config.meta.vars | length == 1 %}
                 {% do sort_log_files(name, files) %}
             {% endfor %}
             {% do refuse_kinds_of_files(format.config.meta, files) %}
+            {% do names.update(chosen.get('names', {})) %}
         {% endif %}
+        {% do format.update({'shown': columns_as_logged(format, names)}) %}
         {% do duckdb_find_pending_files(format.config.meta, files) %}
         {% do files.update({'csv_dialects': duckdb_csv_dialects(files.csv)}) %}
         {% do format.update({'pending': files}) %}
@@ -32,7 +43,7 @@
         {% do run_query(
             'create or replace view raw.' ~ format.name ~ ' as '
             ~ context['duckdb_raw_' ~ format.config.meta.reader](
-                format.pending, format.columns.values() | list
+                format.pending, format.shown
             )
         ) %}
     {% endfor %}
@@ -95,6 +106,28 @@
     {% for kind in ('ndjson', 'parquet', 'csv') %}
         {% do files.update({kind: files[kind] | select('in', pending) | list}) %}
     {% endfor %}
+{% endmacro %}
+
+{# The columns of a format, each with the path under which the log has it. #}
+{% macro columns_as_logged(format, names) %}
+    {% set unknown = names | reject('in', format.columns) | sort %}
+    {% if unknown %}
+        {{ exceptions.raise_compiler_error(
+            'The log format ' ~ var('log_format') ~ ' names ' ~ unknown | join(' and ')
+            ~ ', which ' ~ format.config.meta.noun ~ ' does not have; it has '
+            ~ format.columns | join(', ') ~ '.'
+        ) }}
+    {% endif %}
+    {% set columns = [] %}
+    {% for column in format.columns.values() %}
+        {% set path = names.get(column.name, path_of(column)) %}
+        {% do columns.append({
+            'name': column.name,
+            'data_type': column.data_type,
+            'config': {'meta': {'path': path, 'is_mark': column.config.meta.is_mark}},
+        }) %}
+    {% endfor %}
+    {{ return(columns) }}
 {% endmacro %}
 
 {% macro sort_log_files(var_name, files) %}
@@ -235,8 +268,8 @@
             source_file,
             row_number() over () as row_index,
             cast(0 as bigint) as row_tie,
-            {% for column in columns if column.name in dialect.columns %}
-                {{ column.name }} as {{ spelt_name(column) }},
+            {% for column in columns if path_of(column) | lower in dialect.columns %}
+                "{{ path_of(column) | lower }}" as {{ spelt_name(column) }},
             {% endfor %}
             case when unexpected_value is not null then 'malformed_csv' end as read_error
         from read_csv(
@@ -367,7 +400,7 @@
         'double': integers + ['FLOAT', 'DOUBLE'],
         'boolean': ['BOOLEAN'],
     } -%}
-    {%- set path = path_of(column) -%}
+    {%- set path = path_of(column) | lower -%}
     {%- set parts = path.split('.') -%}
     {%- if path in found -%}
         {%- set field = '"' ~ parts | join('"."') ~ '"' -%}

@@ -72,24 +72,24 @@
             ~ 'Windows\' Western encoding)',
         'line_too_long': 'write a document of at most 8 MB per line',
         'not_a_ubi_document': 'a UBI document has query_id and user_query, or action_name',
-        'missing_time': ('searched_at' if is_flat else 'timestamp')
+        'missing_time': (logged_name('searched_at') if is_flat else 'timestamp')
             ~ ' holds no time that can be read; write ISO 8601 (2026-01-31T10:00:00Z) or seconds '
             ~ 'since 1970',
-        'impossible_time': ('searched_at' if is_flat else 'timestamp')
+        'impossible_time': (logged_name('searched_at') if is_flat else 'timestamp')
             ~ ' lies before earliest_plausible_at, or after latest_plausible_at (a day after the '
             ~ 'file was written, if empty); correct it, or set the var',
-        'missing_search_id': ('search_id' if is_flat else 'query_id') ~ ' must name the search',
-        'missing_query': ('query' if is_flat else 'user_query') ~ ' must hold what was searched '
+        'missing_search_id': (logged_name('search_id') if is_flat else 'query_id') ~ ' must name the search',
+        'missing_query': (logged_name('query') if is_flat else 'user_query') ~ ' must hold what was searched '
             ~ 'for (a document without action_name is read as a query)',
         'query_too_long': 'texts of more than max_query_length characters are no queries; look '
             ~ 'whether the columns are what they are called, or set the var',
-        'missing_document': ('doc_id' if is_flat else 'event_attributes.object.object_id')
+        'missing_document': (logged_name('doc_id') if is_flat else 'event_attributes.object.object_id')
             ~ ' must name the document',
-        'missing_rank': ('rank' if is_flat else 'event_attributes.position.ordinal')
+        'missing_rank': (logged_name('rank') if is_flat else 'event_attributes.position.ordinal')
             ~ ' must hold the place at which the document was shown',
-        'impossible_rank': ('rank' if is_flat else 'event_attributes.position.ordinal')
+        'impossible_rank': (logged_name('rank') if is_flat else 'event_attributes.position.ordinal')
             ~ ' must be a whole number from 0 or 1 to max_rank',
-        'invalid_clicked': 'clicked must be true or false, or 1 or 0',
+        'invalid_clicked': logged_name('clicked') ~ ' must be true or false, or 1 or 0',
         'click_outside_attribution': 'clicks must lie between their search and '
             ~ 'attribution_minutes after it; look whether both times are in one time zone',
         'orphan_event': 'the searches of these events are not in the log; name the queries too '

@@ -49,6 +49,17 @@ def _compiled(text: str) -> CodeType:
     return _environment().compile(text)
 
 
+@functools.cache
+def _log_sources() -> dict[str, dict[str, Any]]:
+    """Sources of logs as dbt's graph has them."""
+    return {
+        table["name"]: {"name": table["name"], "config": table["config"]}
+        for path in (PROJECT / "models" / "staging").glob("*/_*__sources.yml")
+        for source in yaml.safe_load(path.read_text())["sources"]
+        for table in source["tables"]
+    }
+
+
 class SqlProject:
     """The macros of the project, and its models over plain table names.
 
@@ -72,6 +83,7 @@ class SqlProject:
             "config": lambda **_: "",
             "is_incremental": lambda: False,
             "execute": True,
+            "graph": {"sources": _log_sources()},
             "run_query": lambda sql: SimpleNamespace(rows=_rows(sql)),
             "return": self._return,
             "tojson": lambda value, sort_keys=False: json.dumps(value, sort_keys=sort_keys),

@@ -13,13 +13,16 @@ import duckdb
 import pytest
 
 from conftest import PROJECT, Flywheel
+from flywheel import inputs
 from flywheel.contract import policy
 from flywheel.contract.manifest import load_project
+from flywheel.errors import FlywheelError
 from patience import PATIENCE
 from simulated import small_world, write_flat
 
 PAGE = PROJECT / "docs" / "extending.md"
 MOST_FILES = {
+    "A log format": 4,
     "An estimator": 2,
     "A labelling function": 2,
     "A bot rule": 1,
@@ -78,6 +81,77 @@ def test_every_walk_touches_few_files_that_fit(tmp_path: Path) -> None:
             added = [line[1:] for line in diff.splitlines() if re.match(r"\+[^+]", line)]
             text = (tmp_path / "project" / name).read_text("utf-8").splitlines()
             assert set(text) & set(added), f"{name}: nothing of the diff is in it"
+
+
+def shop_log(flat: Path, folder: Path) -> Path:
+    """A flat log as the shop of the walk writes it: a file of each kind, with a third of the days."""
+    folder.mkdir()
+    kinds = {"parquet": "", "json": "", "csv": "product.sku"}
+    for number, (kind, sku) in enumerate(kinds.items()):
+        document = f'doc_id as "{sku}"' if sku else "{'sku': doc_id} as product"
+        ending = "ndjson" if kind == "json" else kind
+        duckdb.execute(
+            f"""
+            copy (
+                select
+                    search_id as request,
+                    searched_at as requested_at,
+                    query as phrase,
+                    {document},
+                    rank as "Position",
+                    clicked as was_clicked,
+                    user_id as customer,
+                    'ranked' as rank
+                from read_parquet('{flat}')
+                where dayofyear(searched_at) % {len(kinds)} = {number}
+                order by request, "Position"
+            ) to '{folder}/part.{ending}' (format {kind})
+            """
+        )
+    return folder
+
+
+def test_a_log_with_other_names_is_read_as_the_flat_one(
+    tmp_path: Path, make_flywheel: Callable[[str], Flywheel]
+) -> None:
+    project = copied(tmp_path / "project")
+    apply(walks()["A log format"], project)
+    flat = write_flat(small_world(), tmp_path / "log.parquet", columns=("user_id",))
+    logs = {"flat": flat, "shop": shop_log(flat, tmp_path / "shop")}
+    shown = {}
+    for name, log in logs.items():
+        flywheel = make_flywheel(name)
+        flywheel.home.mkdir(exist_ok=True)
+        given = {"log_format": name, "flat_log": str(log), "ranking_features": ""}
+        assert inputs.check(given, project=project).log_format == name
+        done = subprocess.run(
+            [
+                *(sys.executable, "-c", "from dbt.cli.main import cli; cli()", "build", "--quiet"),
+                *("--vars", json.dumps(given), "--select", "+fct_impressions"),
+                *("--resource-type", "model", "--resource-type", "seed"),
+            ],
+            cwd=project,
+            env=flywheel.environment
+            | {"FLYWHEEL_PROJECT": str(project), "DBT_PROFILES_DIR": str(project)},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        shown[name] = flywheel.rows("select * from fct_impressions order by search_id, doc_id")
+    assert len(shown["flat"]) > 1000
+    assert shown["shop"] == shown["flat"]
+
+
+def test_the_check_speaks_of_a_log_by_its_own_names(tmp_path: Path) -> None:
+    project = copied(tmp_path / "project")
+    apply(walks()["A log format"], project)
+    path = tmp_path / "shop.ndjson"
+    path.write_text('{"request": "s", "phrase": "q", "product": {"sku": "d"}, "Position": 1}\n')
+    with pytest.raises(
+        FlywheelError, match="lacks the required columns requested_at and was_clicked;"
+    ):
+        inputs.check({"log_format": "shop", "flat_log": str(path)}, project=project)
 
 
 def ask_for_a_comparison(flywheel: Flywheel) -> None:

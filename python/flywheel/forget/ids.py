@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from flywheel.inputs.declared import log_formats
+
 IDENTITY_FIELDS = ("client_id", "user_id", "session_id")
 SEARCH_FIELDS = ("query_id", "search_id")
 NESTED_FIELDS = ("event_attributes", "query_attributes")
@@ -45,7 +47,7 @@ def mention_pattern(ids: Iterable[str]) -> str:
         if is_distinctive(name):
             parts.append(f"(?:^|{_NOT_WORD})(?:{spelled})(?:{_NOT_WORD}|$)")
         else:
-            fields = "|".join(IDENTITY_FIELDS)
+            fields = "|".join(re.escape(path.split(".")[-1]) for path in _fields(IDENTITY_FIELDS))
             parts.append(rf'"(?:{fields})"\s*:\s*"?\s*(?:{spelled})\s*(?:["\s,}}]|$)')
     return "|".join(parts)
 
@@ -82,13 +84,26 @@ class Forgotten:
         lowered = {str(name).lower(): value for name, value in document.items()}
         places = [lowered]
         places += [lowered[n] for n in NESTED_FIELDS if isinstance(lowered.get(n), dict)]
-        if any(self.holds("visitor", p.get(f)) for p in places for f in IDENTITY_FIELDS):
+        if any(self.holds("visitor", _at(p, f)) for p in places for f in _fields(IDENTITY_FIELDS)):
             return True
-        return any(self.holds("search", lowered.get(field)) for field in SEARCH_FIELDS)
+        return any(self.holds("search", _at(lowered, field)) for field in _fields(SEARCH_FIELDS))
 
     def is_mentioned(self, text: str) -> bool:
         """Whether a text holds one of the ids, or is a forgotten unreadable line."""
         return re.search(mention_pattern(self.ids), text) is not None or self.holds("text", text)
+
+
+def _fields(columns: Iterable[str]) -> list[str]:
+    """Where logs of any declared format have these columns."""
+    columns = tuple(columns)
+    called = {one.called(name).lower() for one in log_formats().values() for name in columns}
+    return [*columns, *sorted(called - set(columns))]
+
+
+def _at(document: Mapping[str, Any], path: str) -> Any:
+    first, _, rest = path.partition(".")
+    value = document.get(path, document.get(first))
+    return _at(value, rest) if rest and isinstance(value, dict) else value
 
 
 def _in_json(text: str) -> tuple[str, str]:

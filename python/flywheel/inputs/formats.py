@@ -62,7 +62,7 @@ def _check_rows(path: Path, declared: LogFormat, others: Sequence[LogFormat]) ->
     if not names:
         return 0
     lowered = {name.lower() for name in names}
-    missing = [name for name in declared.required if name not in lowered]
+    missing = [name for name in declared.required if not {name.lower(), _outermost(name)} & lowered]
     if not missing:
         kind = file_type(path)
         if kind == "csv":
@@ -71,7 +71,7 @@ def _check_rows(path: Path, declared: LogFormat, others: Sequence[LogFormat]) ->
             check_line_ends(path)
         return 1
     for other in others:
-        if _has_mark(names, other) and not {"search_id", "doc_id"} & lowered:
+        if has_marks(names, other) and not _key_columns(declared) & lowered:
             raise FlywheelError(
                 f"{path} looks like {other.noun}, not {_one(declared)} (it has {listed(names)}); "
                 f"set {other.setting()}."
@@ -79,8 +79,12 @@ def _check_rows(path: Path, declared: LogFormat, others: Sequence[LogFormat]) ->
     noun = "column" if len(missing) == 1 else "columns"
     raise FlywheelError(
         f"{path} lacks the required {noun} {listed(missing)}; it has {listed(names)}. "
-        "Rename or add what is missing with one select."
+        "Rename or add what is missing with one select, or declare the names (docs/extending.md)."
     )
+
+
+def _outermost(path: str) -> str:
+    return path.partition(".")[0].lower()
 
 
 def check_features_file(path: Path) -> int:
@@ -113,8 +117,13 @@ def has_marks(names: Iterable[str], declared: LogFormat) -> bool:
     """Whether columns are those of a format: its search and document, or one of its marks."""
     lowered = {name.lower() for name in names}
     if declared.reader == "rows":
-        return {"search_id", "doc_id"} <= lowered
+        return _key_columns(declared) <= lowered
     return _has_mark(lowered, declared)
+
+
+def _key_columns(declared: LogFormat) -> set[str]:
+    """Columns that say which document of which search a row shows."""
+    return {declared.called(name).lower() for name in ("search_id", "doc_id")}
 
 
 def _has_mark(names: Iterable[str], declared: LogFormat) -> bool:

@@ -143,7 +143,7 @@ def detect_format(path: str, *, root: Path | None = None) -> str:
     ]
     raise FlywheelError(
         f"{path} is neither {' nor '.join(wanted)}; it has {listed(list(seen))}. "
-        "Rename its columns with one select."
+        "Rename its columns with one select, or declare their names (docs/extending.md)."
     )
 
 
