@@ -15,6 +15,8 @@ from pathlib import Path
 from flywheel.errors import FlywheelError
 from flywheel.settings import Settings
 
+LAST_LINES = 10
+"""Of a failed step, for the message: dbt's own last one may only be advice."""
 DBT = "from dbt.cli.main import cli; cli()"
 
 
@@ -30,7 +32,7 @@ def measure(
         code: folder of its Python packages; by default those that run this.
 
     Raises:
-        FlywheelError: it failed; the sentence ends with its last line.
+        FlywheelError: it failed; the sentence ends with its last lines.
     """
     environment = {
         **os.environ,
@@ -49,7 +51,8 @@ def measure(
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode != 0:
             output.seek(0)
-            said = output.read().decode(errors="replace").strip().splitlines() or ["nothing"]
-            raise FlywheelError(f"The step {name} failed; it said: {said[-1]}")
+            lines = output.read().decode(errors="replace").split("\n")
+            said = [line.strip() for line in lines if line.strip()][-LAST_LINES:] or ["nothing"]
+            raise FlywheelError(f"The step {name} failed; it said: {' '.join(said)}")
     scale = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
     return seconds, usage.ru_maxrss * scale / 1e6

@@ -17,6 +17,7 @@ from flywheel import inputs
 from flywheel.contract import policy
 from flywheel.contract.manifest import load_project
 from flywheel.errors import FlywheelError
+from flywheel.forget import ids
 from patience import PATIENCE
 from simulated import small_world, write_flat
 
@@ -84,7 +85,7 @@ def test_every_walk_touches_few_files_that_fit(tmp_path: Path) -> None:
 
 
 def shop_log(flat: Path, folder: Path) -> Path:
-    """A flat log as the shop of the walk writes it: a file of each kind, with a third of the days."""
+    """A flat log as the shop of the walk writes it: three files, each of another kind."""
     folder.mkdir()
     kinds = {"parquet": "", "json": "", "csv": "product.sku"}
     for number, (kind, sku) in enumerate(kinds.items()):
@@ -152,6 +153,22 @@ def test_the_check_speaks_of_a_log_by_its_own_names(tmp_path: Path) -> None:
         FlywheelError, match="lacks the required columns requested_at and was_clicked;"
     ):
         inputs.check({"log_format": "shop", "flat_log": str(path)}, project=project)
+
+
+def test_who_is_forgotten_is_found_under_a_logs_own_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = copied(tmp_path / "project")
+    apply(walks()["A log format"], project)
+    monkeypatch.setattr(ids, "log_formats", lambda: inputs.log_formats(project))
+    hashes = {kind: frozenset[str]() for kind in ("visitor", "search", "session", "text")}
+    hashes |= {"visitor": {ids.salted_hash("s", "u2")}, "search": {ids.salted_hash("s", "q7")}}
+    forgotten = ids.Forgotten(("u2",), "s", hashes)
+    assert forgotten.names({"Customer": "u2", "request": "q1"})
+    assert forgotten.names({"customer": "u3", "request": "q7"})
+    assert not forgotten.names({"customer": "u3", "request": "q1", "product": {"sku": "u2"}})
+    assert forgotten.is_mentioned('{"customer": "u2", "request"')
+    assert not forgotten.is_mentioned('{"product": {"sku": "u2"}, "request"')
 
 
 def ask_for_a_comparison(flywheel: Flywheel) -> None:
