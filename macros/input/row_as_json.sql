@@ -7,5 +7,5 @@
         'query': query,
         'doc_id': doc_id,
         'ordinal': ordinal
-    }) as varchar)
+    }) as string)
 {%- endmacro %}

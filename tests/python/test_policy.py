@@ -12,7 +12,7 @@ import pytest
 from conftest import PROJECT
 from flywheel.contract import policy
 from import_graph import Graph, cycle, imports
-from tiny_manifest import VARS_PAGE, data_test, model, project, tiny
+from tiny_manifest import TINY_SQL, VARS_PAGE, data_test, model, project, tiny
 
 Edit = Callable[[dict[str, Any]], None]
 
@@ -122,6 +122,31 @@ NO_TEXT = [*UNDOCUMENTED, {"name": "under", "type": "any", "description": ""}]
 BREACHES: list[tuple[policy.Rule, Edit, str]] = [
     (policy.says_what_a_row_is, put("int_things", description="Things."), "int_things: its desc"),
     (policy.says_what_a_row_is, put("int_things", description=""), "int_things: its description"),
+    (
+        policy.wears_one_dress,
+        put("int_things", raw_code=TINY_SQL.replace("* from final", "one from final")),
+        "int_things: its last line",
+    ),
+    (
+        policy.wears_one_dress,
+        put("int_things", raw_code=TINY_SQL.replace("with\n\nfinal", "with final")),
+        "int_things: `with` stands alone",
+    ),
+    (
+        policy.wears_one_dress,
+        put("int_things", raw_code=TINY_SQL.replace("    select 1", "    -- one\n    select 1")),
+        "int_things: comments stand in {# #}",
+    ),
+    (
+        policy.wears_one_dress,
+        put("int_things", raw_code=TINY_SQL.replace("1 as", "cast(1 as varchar) as")),
+        "int_things: text is cast as string",
+    ),
+    (
+        policy.wears_one_dress,
+        column("stg_ubi__things", "colour", data_type="varchar"),
+        "stg_ubi__things.colour: the data_type of text",
+    ),
     (policy.describes_every_column, put("int_things", columns={}), "int_things: the YAML lists no"),
     (
         policy.describes_every_column,

@@ -4,6 +4,8 @@ from typing import Any
 
 from flywheel.contract.manifest import Project, read_project
 
+TINY_SQL = "with\n\nfinal as (\n\n    select 1 as one\n\n)\n\nselect * from final\n"
+
 
 def model(name: str, folder: str, *, reads: tuple[str, ...] = (), **given: Any) -> dict[str, Any]:
     """A model node as a manifest holds it, with two described columns."""
@@ -24,9 +26,10 @@ def model(name: str, folder: str, *, reads: tuple[str, ...] = (), **given: Any) 
         "schema": "main",
         "path": f"{folder}/{name}.sql",
         "description": "One row per thing.",
+        "raw_code": TINY_SQL,
         "config": config,
         "columns": {
-            c: {"name": c, "data_type": "varchar", "description": f"The {c}."}
+            c: {"name": c, "data_type": "string", "description": f"The {c}."}
             for c in ("thing_id", "colour")
         },
         "access": "public" if mart else "private",

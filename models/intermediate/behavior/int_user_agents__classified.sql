@@ -44,7 +44,7 @@ all_patterns as (
     select pattern, literal from patterns
     {% for pattern in var('bot_user_agent_patterns') -%}
     union
-    select '{{ pattern | replace("'", "''") }}', cast(null as varchar)
+    select '{{ pattern | replace("'", "''") }}', cast(null as string)
     {% endfor %}
 
 ),

@@ -21,7 +21,7 @@ searches as (
     where
         {{ is_replaced({'activity_date': 'searched_at'}) }}
         {%- if is_incremental() %}
-            -- an event may speak of a search of another day
+            {# An event may speak of a search of another day. #}
             or search_id in (select search_id from activities)
         {%- endif %}
 

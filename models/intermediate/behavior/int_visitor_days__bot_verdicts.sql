@@ -30,7 +30,7 @@ judged as (
 
 ),
 
-reasons as (
+final as (
 
     {% for reason, condition in bot_rules().items() -%}
     select
@@ -55,4 +55,4 @@ reasons as (
 
 )
 
-select * from reasons
+select * from final

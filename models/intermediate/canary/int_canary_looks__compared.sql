@@ -7,20 +7,27 @@
 {% set alpha = var('canary_alpha') / (2 if var('canary_ramp_share') > 0 else 1) %}
 {% set n_star = var('canary_planned_users') %}
 
-with sums as (
+with
+
+sums as (
+
     select * from {{ ref('fct_canary_metrics') }}
+
 ),
 
 metrics as (
+
     select
         *,
         cast({{ alpha }} as double)
         / greatest(sum(case when role = 'goal' then 1 else 0 end) over (), 1) as alpha
     from {{ ref('metrics') }}
     where stage = 'canary'
+
 ),
 
 paired as (
+
     select
         champion.deployment_id,
         champion.look,
@@ -60,6 +67,7 @@ paired as (
     inner join metrics
         on champion.metric = metrics.metric
     where champion.variant = 'champion' and canary.variant = 'canary'
+
 ),
 
 {#
@@ -68,6 +76,7 @@ paired as (
     the arms' sizes. Users of both arms are V = sum(e^2) / sum(d)^2 together, and n times that each.
 #}
 variances as (
+
     select
         *,
         {{ delta_method_variance(
@@ -81,6 +90,7 @@ variances as (
         ) }} * power(cast(n_users as double), 2)
         / nullif(cast(n_champion_users as double) * n_canary_users, 0) as null_variance
     from paired
+
 ),
 
 {#
@@ -90,12 +100,14 @@ variances as (
     among all users is no evidence of a tight interval, but of too few users.
 #}
 spread as (
+
     select
         *,
         nullif(
             sqrt(greatest(own_variance, (own_variance + null_variance) / 2)), 0
         ) as std_error
     from variances
+
 ),
 
 {#
@@ -105,6 +117,7 @@ spread as (
     not: seconds and prices have no failures to count.
 #}
 outcomes as (
+
     select
         *,
         case
@@ -122,9 +135,11 @@ outcomes as (
                     * {{ ratio('least(champion_sum_d, canary_sum_d)', 'both_sum_d') }}
         end as n_least_expected
     from spread
+
 ),
 
 scarce as (
+
     select
         *,
         n_least_outcomes in (canary_sum_y, canary_sum_d - canary_sum_y) as is_least_canary,
@@ -134,17 +149,21 @@ scarce as (
             else n_least_outcomes = champion_sum_y
         end as is_least_clicked
     from outcomes
+
 ),
 
 widths as (
+
     select
         *,
         {{ confidence_sequence_halfwidth('std_error', 'n_users', 'alpha', n_star) }} as halfwidth,
         {{ e_value('delta', 'std_error', 'n_users', 'alpha', n_star) }} as e_value
     from scarce
+
 ),
 
 final as (
+
     select
         deployment_id,
         look,
@@ -166,6 +185,7 @@ final as (
         || case when is_least_canary then ' of the canary' else ' of the champion' end
             as scarcest
     from widths
+
 )
 
 select * from final

@@ -3,13 +3,19 @@
     meta={'replaces': {'changed_visitors': ['user_id'], 'changed_deployments': ['deployment_id']}},
 ) }}
 
-with deployments as (
+with
+
+deployments as (
+
     select * from {{ source('flywheel_state', 'deployments') }}
+
 ),
 
 {# Bots too: who counts is decided below, by what the arm has no part in. #}
 searches as (
+
     select * from {{ ref('fct_searches') }}
+
 ),
 
 {#
@@ -18,6 +24,7 @@ searches as (
     it was, which may name neither.
 #}
 versions as (
+
     select
         deployments.*,
         searches.search_id,
@@ -44,6 +51,7 @@ versions as (
     where {{ is_replaced({
         'deployment_id': 'deployments.deployment_id', 'user_id': 'searches.user_id'
     }) }}
+
 ),
 
 {#
@@ -51,10 +59,12 @@ versions as (
     it is what was before the first of them: since then it may have made people look like bots.
 #}
 first_deployments as (
+
     select
         deployment_id,
         min(started_at) over (partition by salt) as first_started_at
     from deployments
+
 ),
 
 {#
@@ -63,6 +73,7 @@ first_deployments as (
     clock), or for any verdict on a day before the canary.
 #}
 known_bots as (
+
     select distinct
         first_deployments.deployment_id,
         searches.user_id
@@ -70,9 +81,11 @@ known_bots as (
     inner join searches
         on first_deployments.first_started_at > searches.searched_at
     where searches.is_bot
+
 ),
 
 final as (
+
     select
         versions.deployment_id,
         versions.search_id,
@@ -95,6 +108,7 @@ final as (
         versions.served_version in (versions.champion_version, versions.challenger_version)
         and known_bots.user_id is null
         and not {{ has_unmoved_bot_reason('versions.bot_reasons') }}
+
 )
 
 select * from final

@@ -49,7 +49,7 @@ served_sessions as (
 
 ),
 
--- searches and sessions are read once, however many sums there are
+{# Searches and sessions are read once, however many sums there are. #}
 search_days as (
 
     select

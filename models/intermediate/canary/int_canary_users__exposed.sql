@@ -3,16 +3,23 @@
     meta={'replaces': {'changed_visitors': ['user_id'], 'changed_deployments': ['deployment_id']}},
 ) }}
 
-with deployments as (
+with
+
+deployments as (
+
     select * from {{ source('flywheel_state', 'deployments') }}
+
 ),
 
 searches as (
+
     select * from {{ ref('int_canary_searches__served') }}
     where {{ is_replaced() }}
+
 ),
 
 users as (
+
     select
         deployment_id,
         user_id,
@@ -23,9 +30,11 @@ users as (
         min(case when logged_variant = 'canary' then searched_at end) as canary_logged_at
     from searches
     group by deployment_id, user_id
+
 ),
 
 bucketed as (
+
     select
         users.*,
         {{ assignment_bucket('deployments.salt', 'users.user_id') }} as bucket,
@@ -33,13 +42,16 @@ bucketed as (
     from users
     inner join deployments
         on users.deployment_id = deployments.deployment_id
+
 ),
 
 assigned as (
+
     select
         *,
         case when bucket < canary_buckets then 'canary' else 'champion' end as assigned_variant
     from bucketed
+
 ),
 
 {#
@@ -48,6 +60,7 @@ assigned as (
     is no random part of the users. least() skips nulls: either of the two is enough.
 #}
 dated as (
+
     select
         *,
         case assigned_variant
@@ -59,14 +72,21 @@ dated as (
                 then cast(greatest(champion_served_at, canary_served_at) as date)
         end as mixed_date
     from assigned
+
+),
+
+final as (
+
+    select
+        deployment_id,
+        user_id,
+        first_served_at,
+        cast(bucket as integer) as bucket,
+        assigned_variant,
+        misassigned_date,
+        mixed_date
+    from dated
+
 )
 
-select
-    deployment_id,
-    user_id,
-    first_served_at,
-    cast(bucket as integer) as bucket,
-    assigned_variant,
-    misassigned_date,
-    mixed_date
-from dated
+select * from final

@@ -9,27 +9,38 @@
     on_schema_change='append_new_columns'
 ) }}
 
-with evaluations as (
+with
+
+evaluations as (
+
     select requested.* from {{ source('flywheel_state', 'evaluations') }} as requested
     {% if is_incremental() %}
     where
         requested.evaluation_id not in (select scored.evaluation_id from {{ this }} as scored)
     {% endif %}
+
 ),
 
 searches as (
+
     select * from {{ ref('fct_searches') }}
+
 ),
 
 impressions as (
+
     select * from {{ ref('int_impressions__weighted') }}
+
 ),
 
 scores as (
+
     select * from {{ ref('fct_ranker_scores') }}
+
 ),
 
 sides as (
+
     select
         evaluation_id,
         'challenger' as side,
@@ -43,6 +54,7 @@ sides as (
         'champion' as side,
         champion_version as model_version
     from evaluations
+
 ),
 
 {#
@@ -51,6 +63,7 @@ sides as (
     the draw is not always logged), and those a canary model served.
 #}
 candidates as (
+
     select
         evaluations.evaluation_id,
         searches.search_id,
@@ -66,9 +79,11 @@ candidates as (
             (evaluations.champion_version <> 'logged' and evaluations.model_version <> 'logged')
             or (not searches.is_randomised and coalesce(searches.variant, 'champion') <> 'canary')
         )
+
 ),
 
 documents as (
+
     select
         candidates.evaluation_id,
         candidates.search_id,
@@ -81,9 +96,11 @@ documents as (
     from candidates
     inner join impressions
         on candidates.search_id = impressions.search_id
+
 ),
 
 side_documents as (
+
     select
         documents.*,
         sides.side,
@@ -100,16 +117,19 @@ side_documents as (
             sides.model_version = scores.model_version
             and documents.search_id = scores.search_id
             and documents.doc_id = scores.doc_id
+
 ),
 
 {# A search counts only where both models ranked everything in it: the comparison is paired. #}
 complete_searches as (
+
     select
         evaluation_id,
         search_id
     from side_documents
     group by evaluation_id, search_id
     having count(*) = count(score)
+
 ),
 
 {#
@@ -117,6 +137,7 @@ complete_searches as (
     to whichever model cannot tell the documents apart.
 #}
 ranked as (
+
     select
         side_documents.*,
         row_number() over (
@@ -140,18 +161,22 @@ ranked as (
         on
             side_documents.evaluation_id = complete_searches.evaluation_id
             and side_documents.search_id = complete_searches.search_id
+
 ),
 
 discounted as (
+
     select
         *,
         {{ rank_discount('model_rank') }} as model_discount,
         {{ rank_discount('ideal_rank') }} as ideal_discount,
         {{ ratio(1, 'model_rank') }} as reciprocal_rank
     from ranked
+
 ),
 
-summed as (
+final as (
+
     select
         evaluation_id,
         side,
@@ -171,6 +196,7 @@ summed as (
         {{ exact_sum('click_weight * reciprocal_rank') }} as ips_reciprocal_rank
     from discounted
     group by evaluation_id, side, model_version, search_id, user_id
+
 )
 
-select * from summed
+select * from final

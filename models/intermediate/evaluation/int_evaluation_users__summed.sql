@@ -9,7 +9,7 @@ searches as (
 
 ),
 
--- searches are read once, however many sums there are
+{# Searches are read once, however many sums there are. #}
 summed as (
 
     select

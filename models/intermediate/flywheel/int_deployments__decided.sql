@@ -6,7 +6,7 @@ decisions as (
 
 ),
 
--- what later looks say changes nothing; while no look has decided, the latest one speaks
+{# What later looks say changes nothing; while no look has decided, the latest one speaks. #}
 numbered as (
 
     select

@@ -15,8 +15,10 @@ registry_events as (
 
 ),
 
--- The registry is a log: nothing is ever overwritten, and the last event is the state. One that
--- leaves the state as it was tells of fresher behavioural features.
+{#
+    The registry is a log: nothing is ever overwritten, and the last event is the state. One that
+    leaves the state as it was tells of fresher behavioural features.
+#}
 numbered_events as (
 
     select
@@ -56,8 +58,10 @@ taken_back as (
 
 ),
 
--- A promotion adds to the line of champions and a roll-back takes the last one off, so whoever
--- comes before the last is what a roll-back restores; a restored champion keeps its place.
+{#
+    A promotion adds to the line of champions and a roll-back takes the last one off, so whoever
+    comes before the last is what a roll-back restores; a restored champion keeps its place.
+#}
 champions as (
 
     select

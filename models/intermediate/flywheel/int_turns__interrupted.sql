@@ -27,7 +27,7 @@ models as (
 
 ),
 
--- a deployment that a larger share took over from handed its turn on with the canary
+{# A deployment that a larger share took over from handed its turn on with the canary. #}
 untold as (
 
     select deployments.*
@@ -39,7 +39,7 @@ untold as (
 
 ),
 
--- what was evaluated is the judged model, what was deployed may be its refit
+{# What was evaluated is the judged model, what was deployed may be its refit. #}
 judged as (
 
     select

@@ -6,15 +6,20 @@
 with
 
 click_weights as (
+
     select * from {{ ref('int_click_weights') }}
+
 ),
 
 windows as (
+
     select * from {{ ref('int_windows') }}
+
 ),
 
--- impressions are read once, however many functions there are
+{# Impressions are read once, however many functions there are. #}
 counted as (
+
     select
         {% for function in listed %}
         sum(case when {{ function.answer }} then 1 else 0 end) as n_{{ function.name }},
@@ -24,9 +29,11 @@ counted as (
         click_weights.doc_id
     from click_weights
     group by click_weights.query, click_weights.doc_id
+
 ),
 
 by_function as (
+
     {% for function in listed %}
     select
         query,
@@ -39,18 +46,22 @@ by_function as (
     from counted
     {{ 'union all' if not loop.last }}
     {% endfor %}
+
 ),
 
--- without an answer a function abstains: a share of nothing is null
+{# Without an answer a function abstains: a share of nothing is null. #}
 voted as (
+
     select
         *,
         cast(case when is_against then n_answers - n_found else n_found end as double)
         / nullif(n_answers, 0) as vote
     from by_function
+
 ),
 
 final as (
+
     select
         cast(voted.query as string) as query,
         cast(voted.doc_id as string) as doc_id,
@@ -63,6 +74,7 @@ final as (
         cast(voted.n_answers as bigint) as n_answers
     from voted
     cross join windows
+
 )
 
 select * from final

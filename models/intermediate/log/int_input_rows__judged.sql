@@ -44,7 +44,7 @@ told as (
 final as (
 
     select
-        md5(source_file || '#' || cast(row_number as varchar)) as document_id,
+        md5(source_file || '#' || cast(row_number as string)) as document_id,
         search_key,
         source,
         source_file,

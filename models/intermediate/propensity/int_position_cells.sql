@@ -18,12 +18,6 @@ windows as (
 
 ),
 
-impressions as (
-
-    select * from {{ ref('fct_impressions') }}
-
-),
-
 users as (
 
     select distinct user_id
@@ -71,8 +65,16 @@ grouped_users as (
 
 ),
 
-{# A sure place was not drawn. #}
-shown as (
+{#
+    A sure place was not drawn. Whether a search was swapped is asked of randomised ones only: few
+    of all are, and a join of all would hold them all.
+#}
+{% set was_drawn = 'coalesce(impressions.is_randomised, false)' %}
+{% for name, condition in {
+    'shown_as_ranked': 'not ' ~ was_drawn,
+    'shown_as_drawn': was_drawn,
+}.items() -%}
+{{ name }} as (
 
     select
         impressions.search_id,
@@ -82,18 +84,38 @@ shown as (
         impressions.rank,
         impressions.rank_before_swap,
         impressions.clicked,
-        impressions.is_randomised,
         impressions.propensity_context as context,
         cast(impressions.searched_at as date) as search_date,
         case
             when impressions.logging_propensity > 0 and impressions.logging_propensity < 1
                 then impressions.logging_propensity
         end as logged_chance
-    from impressions
+    from {{ ref('fct_impressions') }} as impressions
     inner join windows
         on
             impressions.searched_at >= windows.window_start
             and impressions.searched_at < windows.window_end
+    where {{ condition }}
+
+),
+
+{% endfor -%}
+shown as (
+
+    select
+        *,
+        false as is_rank_by_chance
+    from shown_as_ranked
+
+    union all
+
+    select
+        shown_as_drawn.*,
+        coalesce(
+            shown_as_drawn.rank_before_swap = 1 or swapped_searches.search_id is null, false
+        ) as is_rank_by_chance
+    from shown_as_drawn
+    left join swapped_searches on shown_as_drawn.search_id = swapped_searches.search_id
 
 ),
 
@@ -109,16 +131,10 @@ marked as (
         shown.clicked,
         shown.logged_chance,
         coalesce(1 / shown.logged_chance, 1) as chance_weight,
-        shown.logged_chance is not null
-        or coalesce(
-            shown.is_randomised
-            and (shown.rank_before_swap = 1 or swapped_searches.search_id is null),
-            false
-        ) as is_rank_by_chance
+        shown.logged_chance is not null or shown.is_rank_by_chance as is_rank_by_chance
     from shown
     inner join regimes on shown.search_date = regimes.search_date
     inner join grouped_users on shown.user_id = grouped_users.user_id
-    left join swapped_searches on shown.search_id = swapped_searches.search_id
 
 ),
 

@@ -9,23 +9,32 @@
 {% set default_std_dev = 0.5 %}
 {% set context_std_dev = 0.3 %}
 
-with fits as (
+with
+
+fits as (
+
     select *
     from {{ ref('int_propensity_power_law_fits') }}
     where estimator = 'fitted_power_law'
+
 ),
 
 regimes as (
+
     select * from {{ ref('int_propensity_regimes') }}
+
 ),
 
--- the one context, or all of several together
+{# The one context, or all of several together. #}
 wholes as (
+
     select distinct case when n_contexts > 1 then '*' else context end as context
     from regimes
+
 ),
 
 whole_alphas as (
+
     select
         wholes.context,
         fits.alpha as fitted_alpha,
@@ -45,10 +54,12 @@ whole_alphas as (
         on
             wholes.context = fits.context
             and fits.alpha_std_error > 0
+
 ),
 
--- of the other contexts: their mean, each counting by the inverse of its variance
+{# Of the other contexts: their mean, each counting by the inverse of its variance. #}
 others as (
+
     select
         here.context,
         {{ in_order('sum', 'there.alpha / power(there.alpha_std_error, 2)') }}
@@ -59,9 +70,11 @@ others as (
         on here.context <> there.context
     where there.context <> '*' and there.alpha_std_error > 0
     group by here.context
+
 ),
 
 part_alphas as (
+
     select
         regimes.context,
         fits.alpha as fitted_alpha,
@@ -90,9 +103,11 @@ part_alphas as (
     left join others
         on regimes.context = others.context
     where regimes.n_contexts > 1
+
 ),
 
 final as (
+
     select
         context,
         fitted_alpha,
@@ -118,6 +133,7 @@ final as (
         difference_std_error,
         true as is_part
     from part_alphas
+
 )
 
 select * from final

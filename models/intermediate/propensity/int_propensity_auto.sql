@@ -12,20 +12,29 @@
 {% set measuring = measuring_estimators() %}
 {% set quoted = "'" ~ measuring | join("', '") ~ "'" %}
 
-with curves as (
+with
+
+curves as (
+
     select * from {{ ref('int_propensity_curves') }}
+
 ),
 
 replicates as (
+
     select * from {{ ref('int_propensity_replicates') }}
+
 ),
 
 alphas as (
+
     select * from {{ ref('int_propensity_alphas') }}
+
 ),
 
--- every estimator has every rank
+{# Every estimator has every rank. #}
 ranks as (
+
     select
         context,
         rank,
@@ -34,10 +43,12 @@ ranks as (
         n_clicks
     from curves
     where estimator = 'none'
+
 ),
 
--- rank 1 has no error: it is the unit of every curve
+{# Rank 1 has no error: it is the unit of every curve. #}
 weights as (
+
     select
         estimator,
         context,
@@ -47,16 +58,20 @@ weights as (
         1 / power(greatest(std_error_log, 0.000001), 2) as precision_weight
     from curves
     where is_identified and estimator in ({{ quoted }})
+
 ),
 
 shares as (
+
     select
         *,
         precision_weight / sum(precision_weight) over (partition by context, rank) as share
     from weights
+
 ),
 
 sources as (
+
     select
         context,
         rank,
@@ -71,18 +86,22 @@ sources as (
         max(n_clicks) as n_clicks
     from shares
     group by context, rank
+
 ),
 
 replicate_numbers as (
+
     select distinct
         context,
         replicate
     from replicates
     where estimator in ({{ quoted }})
+
 ),
 
--- without a group of users that it never saw, an estimator says what it says of all
+{# Without a group of users that it never saw, an estimator says what it says of all. #}
 combined as (
+
     select
         shares.context,
         shares.rank,
@@ -106,9 +125,11 @@ combined as (
             and shares.rank = without_group.rank
             and replicate_numbers.replicate = without_group.replicate
     group by shares.context, shares.rank, replicate_numbers.replicate
+
 ),
 
 errors as (
+
     select
         context,
         rank,
@@ -117,9 +138,11 @@ errors as (
     from combined
     where replicate > 0
     group by context, rank
+
 ),
 
 measured as (
+
     select
         combined.context,
         combined.rank,
@@ -139,9 +162,11 @@ measured as (
             combined.context = sources.context
             and combined.rank = sources.rank
     where combined.replicate = 0
+
 ),
 
 whole_shapes as (
+
     select
         ranks.context,
         ranks.rank,
@@ -154,10 +179,12 @@ whole_shapes as (
     inner join alphas
         on ranks.context = alphas.context
     where not alphas.is_part
+
 ),
 
 {% for level in ('whole', 'part') %}
 {{ level }}_offsets as (
+
     select
         shapes.*,
         measured.log_propensity,
@@ -171,9 +198,11 @@ whole_shapes as (
         on
             shapes.context = measured.context
             and shapes.rank = measured.rank
+
 ),
 
 {{ level }}_neighbours as (
+
     select
         *,
         max(case when log_offset is not null then rank end) over (
@@ -187,9 +216,11 @@ whole_shapes as (
             rows between current row and unbounded following
         ) as rank_below
     from {{ level }}_offsets
+
 ),
 
 {{ level }}_curves as (
+
     select
         here.context,
         here.rank,
@@ -214,10 +245,12 @@ whole_shapes as (
         on
             here.context = below.context
             and here.rank_below = below.rank
+
 ),
 
 {% if level == 'whole' %}
 part_shapes as (
+
     select
         ranks.context,
         ranks.rank,
@@ -235,17 +268,21 @@ part_shapes as (
             whole_curves.context = '*'
             and ranks.rank = whole_curves.rank
     where alphas.is_part
+
 ),
 
 {% endif %}
 {% endfor %}
 all_curves as (
+
     select * from whole_curves
     union all
     select * from part_curves
+
 ),
 
 final as (
+
     select
         'auto' as estimator,
         all_curves.context,
@@ -268,6 +305,7 @@ final as (
         on
             all_curves.context = measured.context
             and all_curves.rank = measured.rank
+
 )
 
 select * from final

@@ -6,29 +6,42 @@
 {% set requested = var('propensity_estimator') %}
 {% set sources = propensity_sources() %}
 
-with auto_curves as (
+with
+
+auto_curves as (
+
     select * from {{ ref('int_propensity_auto') }}
+
 ),
 
 alphas as (
+
     select * from {{ ref('int_propensity_alphas') }}
+
 ),
 
 regimes as (
+
     select * from {{ ref('int_propensity_regimes') }}
+
 ),
 
--- neighbouring ranks with one source are one range: rank - row number is the same for all of them
+{#
+    Neighbouring ranks with one source are one range: rank - row number is the same for all of them.
+#}
 numbered as (
+
     select
         context,
         source,
         rank,
         rank - row_number() over (partition by context, source order by rank) as island
     from auto_curves
+
 ),
 
 islands as (
+
     select
         context,
         source,
@@ -39,9 +52,11 @@ islands as (
             as rank_range
     from numbered
     group by context, source, island
+
 ),
 
 parts as (
+
     select
         context,
         case source
@@ -58,17 +73,21 @@ parts as (
         end as sentence
     from islands
     group by context, source
+
 ),
 
 sentences as (
+
     select
         context,
         string_agg(sentence, '; ' order by place) as sentence
     from parts
     group by context
+
 ),
 
 reasons as (
+
     select
         regimes.context,
         'auto: ' || sentences.sentence || '. '
@@ -118,9 +137,11 @@ reasons as (
         on regimes.context = alphas.context
     inner join sentences
         on regimes.context = sentences.context
+
 ),
 
 final as (
+
     select
         context,
         '{{ requested }}' as estimator,
@@ -137,6 +158,7 @@ final as (
             else ''
         end as choice_reason
     from reasons
+
 )
 
 select * from final

@@ -3,15 +3,22 @@
     rank counts by the inverse of its variance. The textbook standard error would take the ranks as
     independent, but all of them are divided by the same rank 1: the jackknife knows that.
 #}
-with curves as (
+with
+
+curves as (
+
     select * from {{ ref('int_propensity_curves') }}
+
 ),
 
 replicates as (
+
     select * from {{ ref('int_propensity_replicates') }}
+
 ),
 
 points as (
+
     select
         replicates.estimator,
         replicates.context,
@@ -26,9 +33,11 @@ points as (
             and replicates.context = curves.context
             and replicates.rank = curves.rank
     where curves.is_identified and replicates.rank > 1 and curves.std_error_log > 0
+
 ),
 
 slopes as (
+
     select
         estimator,
         context,
@@ -38,9 +47,11 @@ slopes as (
         count(*) as n_ranks
     from points
     group by estimator, context, replicate
+
 ),
 
 errors as (
+
     select
         estimator,
         context,
@@ -48,17 +59,24 @@ errors as (
     from slopes
     where replicate > 0
     group by estimator, context
+
+),
+
+final as (
+
+    select
+        slopes.estimator,
+        slopes.context,
+        slopes.alpha,
+        errors.alpha_std_error,
+        cast(slopes.n_ranks as integer) as n_ranks
+    from slopes
+    inner join errors
+        on
+            slopes.estimator = errors.estimator
+            and slopes.context = errors.context
+    where slopes.replicate = 0
+
 )
 
-select
-    slopes.estimator,
-    slopes.context,
-    slopes.alpha,
-    errors.alpha_std_error,
-    cast(slopes.n_ranks as integer) as n_ranks
-from slopes
-inner join errors
-    on
-        slopes.estimator = errors.estimator
-        and slopes.context = errors.context
-where slopes.replicate = 0
+select * from final

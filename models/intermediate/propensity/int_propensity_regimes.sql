@@ -8,33 +8,46 @@
 #}
 {% set max_alpha_std_error = 0.2 %}
 
-with cells as (
+with
+
+cells as (
+
     select * from {{ ref('int_position_cells') }}
+
 ),
 
 ranks as (
+
     select * from {{ ref('int_propensity_ranks') }}
+
 ),
 
 contexts as (
+
     select
         context,
         count(*) over () as n_contexts
     from ranks
     group by context
+
 ),
 
 within_regimes as (
+
     {{ alpha_information(
         'cells', ['serving_regime', 'query', 'doc_id'], var('propensity_alpha')
     ) | indent(4) }}
+
 ),
 
 across_regimes as (
+
     {{ alpha_information('cells', ['query', 'doc_id'], var('propensity_alpha')) | indent(4) }}
+
 ),
 
 errors as (
+
     select
         contexts.context,
         contexts.n_contexts,
@@ -45,17 +58,25 @@ errors as (
         on contexts.context = within_regimes.context
     left join across_regimes
         on contexts.context = across_regimes.context
+
+),
+
+final as (
+
+    select
+        context,
+        cast(n_contexts as integer) as n_contexts,
+        std_error_within_regimes,
+        std_error_across_regimes,
+        coalesce(
+            std_error_across_regimes
+            < coalesce(std_error_within_regimes, {{ max_alpha_std_error }} + 1)
+            and coalesce(std_error_within_regimes, {{ max_alpha_std_error }} + 1)
+            > {{ max_alpha_std_error }},
+            false
+        ) as is_pooled_over_regimes
+    from errors
+
 )
 
-select
-    context,
-    cast(n_contexts as integer) as n_contexts,
-    std_error_within_regimes,
-    std_error_across_regimes,
-    coalesce(
-        std_error_across_regimes < coalesce(std_error_within_regimes, {{ max_alpha_std_error }} + 1)
-        and coalesce(std_error_within_regimes, {{ max_alpha_std_error }} + 1)
-        > {{ max_alpha_std_error }},
-        false
-    ) as is_pooled_over_regimes
-from errors
+select * from final

@@ -5,32 +5,47 @@
 #}
 {% set listed = estimators('ranks', 'cells', 'ties', 'versions') %}
 
-with position_cells as (
+with
+
+position_cells as (
+
     select * from {{ ref('int_position_cells') }}
+
 ),
 
 ranks_of_contexts as (
+
     select * from {{ ref('int_propensity_ranks') }}
+
 ),
 
 regimes as (
+
     select * from {{ ref('int_propensity_regimes') }}
+
 ),
 
 cells as (
+
     {{ comparable_cells('position_cells', 'regimes') | indent(4) }}
+
 ),
 
 ties as (
+
     {{ tied_documents('cells') | indent(4) }}
+
 ),
 
 versions as (
+
     {{ document_versions('ties') | indent(4) }}
+
 ),
 
--- where there are several contexts, all of them together ('*') have a curve too
+{# Where there are several contexts, all of them together ('*') have a curve too. #}
 ranks as (
+
     select
         context,
         rank,
@@ -48,16 +63,20 @@ ranks as (
         on ranks_of_contexts.context = regimes.context
     where regimes.n_contexts > 1
     group by ranks_of_contexts.rank
+
 ),
 
 {% for estimator in listed %}
 {{ estimator.name }}_estimates as (
+
     {{ estimator.query | indent(4) }}
+
 ),
 
 {% endfor %}
--- every estimator has every rank, also the ranks it cannot see
+{# Every estimator has every rank, also the ranks it cannot see. #}
 all_estimates as (
+
     {% for estimator in listed %}
     select
         '{{ estimator.name }}' as estimator,
@@ -77,17 +96,24 @@ all_estimates as (
             and ranks.rank = estimates.rank
     {{ 'union all' if not loop.last }}
     {% endfor %}
+
+),
+
+final as (
+
+    select
+        estimator,
+        context,
+        cast(replicate as integer) as replicate,
+        cast(rank as integer) as rank,
+        cast(propensity as double) as propensity,
+        cast(n_impressions as bigint) as n_impressions,
+        cast(n_clicks as bigint) as n_clicks,
+        cast(last_step_change as double) as last_step_change,
+        min_clicks,
+        needs_ties
+    from all_estimates
+
 )
 
-select
-    estimator,
-    context,
-    cast(replicate as integer) as replicate,
-    cast(rank as integer) as rank,
-    cast(propensity as double) as propensity,
-    cast(n_impressions as bigint) as n_impressions,
-    cast(n_clicks as bigint) as n_clicks,
-    cast(last_step_change as double) as last_step_change,
-    min_clicks,
-    needs_ties
-from all_estimates
+select * from final

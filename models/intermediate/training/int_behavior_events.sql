@@ -5,23 +5,32 @@
     search ran; that it was clicked, when it was. A click after midnight is no knowledge of the day
     before.
 #}
-with impressions as (
+with
+
+impressions as (
+
     select * from {{ ref('int_impressions__weighted') }}
     where propensity is not null
+
 ),
 
--- read apart: an engine keeps all of what is read twice, and few impressions are clicked
+{# Read apart: an engine keeps all of what is read twice, and few impressions are clicked. #}
 clicked_impressions as (
+
     select * from {{ ref('int_impressions__weighted') }}
     where propensity is not null and clicked = 1
+
 ),
 
 windows as (
+
     select * from {{ ref('int_windows') }}
+
 ),
 
--- `as_of` ends the log here too
+{# `as_of` ends the log here too. #}
 shown as (
+
     select
         impressions.search_id,
         impressions.query,
@@ -35,9 +44,11 @@ shown as (
     from impressions
     inner join windows
         on impressions.searched_at < windows.evaluation_end
+
 ),
 
 clicked as (
+
     select
         clicked_impressions.search_id,
         clicked_impressions.query,
@@ -51,8 +62,15 @@ clicked as (
     from clicked_impressions
     inner join windows
         on clicked_impressions.searched_at < windows.evaluation_end
+
+),
+
+final as (
+
+    select * from shown
+    union all
+    select * from clicked
+
 )
 
-select * from shown
-union all
-select * from clicked
+select * from final

@@ -11,12 +11,17 @@
 } %}
 {% set sums = ['n_impressions', 'exposure', 'n_clicks', 'n_sat_clicks'] %}
 
-with behavior_days as (
+with
+
+behavior_days as (
+
     select * from {{ ref('int_behavior_days') }}
+
 ),
 
 {% for level, keys in levels.items() -%}
 {{ level }}_days as (
+
     select
         {% for key in keys %}
         {{ key }},
@@ -28,11 +33,13 @@ with behavior_days as (
         max(shown_on) as shown_on
     from behavior_days
     group by {{ (keys + ['activity_date']) | join(', ') }}
+
 ),
 
 {% endfor -%}
 {% for level, keys in levels.items() -%}
 {{ level }}_features as (
+
     select
         '{{ level }}' as level,
         {{ 'query' if 'query' in keys else 'cast(null as string) as query' }},
@@ -54,14 +61,17 @@ with behavior_days as (
             {% if keys %}partition by {{ keys | join(', ') }}{% endif %} order by activity_date
             rows between unbounded preceding and current row
         )
+
 ),
 
 {% endfor -%}
 final as (
+
     {% for level in levels %}
     select * from {{ level }}_features
     {{ 'union all' if not loop.last }}
     {% endfor %}
+
 )
 
 select * from final

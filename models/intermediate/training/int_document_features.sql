@@ -4,23 +4,32 @@
     the document wins over one given for the document alone, column by column. The file's columns
     are its owner's business, so they are taken as they come; text becomes null.
 #}
-with impressions as (
+with
+
+impressions as (
+
     select * from {{ ref('fct_impressions') }}
+
 ),
 
 features as (
+
     select
         *,
         {{ normalize_query('query') }} as feature_query
     from {{ source('raw', 'ranking_features') }}
+
 ),
 
 queries as (
+
     select distinct query
     from impressions
+
 ),
 
 pairs as (
+
     select
         query,
         doc_id
@@ -33,9 +42,11 @@ pairs as (
     inner join queries
         on features.feature_query = queries.query
     where features.doc_id is not null
+
 ),
 
 matched as (
+
     select
         pairs.query as pair_query,
         pairs.doc_id as pair_doc_id,
@@ -55,12 +66,16 @@ matched as (
         on
             pairs.doc_id = cast(features.doc_id as string)
             and features.query is null
+
 ),
 
--- f_\0 is the name that columns() found, after f_
--- max() only settles which of several equal keys counts; the keys ride along because a file
--- without features would otherwise leave nothing to select
+{#
+    F_\0 is the name that columns() found, after f_ max() only settles which of several equal keys
+    counts; the keys ride along because a file without features would otherwise leave nothing to
+    select.
+#}
 resolved as (
+
     select
         pair_query,
         pair_doc_id,
@@ -72,10 +87,17 @@ resolved as (
         ) as 'f_\0' -- noqa: RF05
     from matched
     group by pair_query, pair_doc_id
+
+),
+
+final as (
+
+    select
+        pair_query as query,
+        pair_doc_id as doc_id,
+        * exclude (pair_query, pair_doc_id, f_query, f_doc_id, f_feature_query)
+    from resolved
+
 )
 
-select
-    pair_query as query,
-    pair_doc_id as doc_id,
-    * exclude (pair_query, pair_doc_id, f_query, f_doc_id, f_feature_query)
-from resolved
+select * from final

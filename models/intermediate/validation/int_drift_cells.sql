@@ -3,35 +3,48 @@
 
     Visitors are hashed into their groups before anything is counted: once each, not once a row.
 #}
-with searches as (
+with
+
+searches as (
+
     select * from {{ ref('fct_searches') }}
+
 ),
 
 impressions as (
+
     select * from {{ ref('fct_impressions') }}
+
 ),
 
 windows as (
+
     select * from {{ ref('int_drift_windows') }}
+
 ),
 
 visitors_in_windows as (
+
     select distinct searches.user_id
     from searches
     inner join windows
         on
             searches.searched_at >= windows.previous_start
             and searches.searched_at <= windows.log_end
+
 ),
 
 visitors as (
+
     select
         user_id,
         {{ jackknife_group('user_id', var('jackknife_groups')) }} as jackknife_group
     from visitors_in_windows
+
 ),
 
 searches_in_windows as (
+
     select
         searches.user_id,
         visitors.jackknife_group,
@@ -46,9 +59,11 @@ searches_in_windows as (
             and searches.searched_at <= windows.log_end
     inner join visitors
         on searches.user_id = visitors.user_id
+
 ),
 
 impressions_in_windows as (
+
     select
         visitors.jackknife_group,
         impressions.rank,
@@ -62,10 +77,15 @@ impressions_in_windows as (
             and impressions.searched_at <= windows.log_end
     inner join visitors
         on impressions.user_id = visitors.user_id
+
 ),
 
--- a visitor-day, whatever the number of its searches: one busy crawler is no change of the traffic
+{#
+    A visitor-day, whatever the number of its searches: one busy crawler is no change of the
+    traffic.
+#}
 visitor_days as (
+
     select
         user_id,
         jackknife_group,
@@ -74,9 +94,11 @@ visitor_days as (
         max(case when is_bot then 1 else 0 end) as is_bot_day
     from searches_in_windows
     group by user_id, jackknife_group, is_current, search_date
+
 ),
 
 bots as (
+
     select
         jackknife_group,
         is_current,
@@ -84,9 +106,11 @@ bots as (
         count(*) as n_units
     from visitor_days
     group by jackknife_group, is_current, case when is_bot_day = 1 then 'bot' else 'human' end
+
 ),
 
 ranks as (
+
     select
         jackknife_group,
         is_current,
@@ -95,10 +119,12 @@ ranks as (
         sum(clicked) as n_clicks
     from impressions_in_windows
     group by jackknife_group, is_current, {{ rank_band('rank') }}
+
 ),
 
--- lists that stop arriving, or come back empty, are a change of coverage too
+{# Lists that stop arriving, or come back empty, are a change of coverage too. #}
 empty_lists as (
+
     select
         jackknife_group,
         is_current,
@@ -106,9 +132,11 @@ empty_lists as (
     from searches_in_windows
     where not is_bot and n_shown = 0
     group by jackknife_group, is_current
+
 ),
 
 dwells as (
+
     select
         jackknife_group,
         is_current,
@@ -117,9 +145,11 @@ dwells as (
     from impressions_in_windows
     where clicked = 1
     group by jackknife_group, is_current, {{ dwell_band('dwell_seconds') }}
+
 ),
 
 all_cells as (
+
     select
         'click_rate_by_rank' as measure,
         jackknife_group,
@@ -164,15 +194,22 @@ all_cells as (
         n_units,
         0 as n_clicks
     from bots
+
+),
+
+final as (
+
+    select
+        cast(measure as string) as measure,
+        cast(cell as string) as cell,
+        jackknife_group,
+        cast(sum(case when is_current then 0 else n_units end) as bigint) as n_previous,
+        cast(sum(case when is_current then n_units else 0 end) as bigint) as n_current,
+        cast(sum(case when is_current then 0 else n_clicks end) as bigint) as n_previous_clicks,
+        cast(sum(case when is_current then n_clicks else 0 end) as bigint) as n_current_clicks
+    from all_cells
+    group by measure, cell, jackknife_group
+
 )
 
-select
-    cast(measure as varchar) as measure,
-    cast(cell as varchar) as cell,
-    jackknife_group,
-    cast(sum(case when is_current then 0 else n_units end) as bigint) as n_previous,
-    cast(sum(case when is_current then n_units else 0 end) as bigint) as n_current,
-    cast(sum(case when is_current then 0 else n_clicks end) as bigint) as n_previous_clicks,
-    cast(sum(case when is_current then n_clicks else 0 end) as bigint) as n_current_clicks
-from all_cells
-group by measure, cell, jackknife_group
+select * from final

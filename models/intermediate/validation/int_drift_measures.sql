@@ -15,15 +15,22 @@
 {# Neither a standard error from fewer groups nor the t expansion there says anything. #}
 {% set min_groups = 4 %}
 
-with cells as (
+with
+
+cells as (
+
     select * from {{ ref('int_drift_cells') }}
+
 ),
 
 windows as (
+
     select * from {{ ref('int_drift_windows') }}
+
 ),
 
 measures as (
+
     {% for measure, limit, unit in measures %}
     select
         '{{ measure }}' as measure,
@@ -31,9 +38,11 @@ measures as (
         '{{ unit }}' as unit
     {{ 'union all' if not loop.last }}
     {% endfor %}
+
 ),
 
 totals as (
+
     select
         measure,
         cell,
@@ -43,19 +52,23 @@ totals as (
         sum(n_current_clicks) as n_current_clicks
     from cells
     group by measure, cell
+
 ),
 
--- a group of visitors that one of the windows lacks would make the noise look smaller
+{# A group of visitors that one of the windows lacks would make the noise look smaller. #}
 groups_seen as (
+
     select
         measure,
         jackknife_group
     from cells
     group by measure, jackknife_group
     having sum(n_previous) > 0 and sum(n_current) > 0
+
 ),
 
 replicates as (
+
     select
         measure,
         jackknife_group as replicate
@@ -65,10 +78,12 @@ replicates as (
         measure,
         0 as replicate
     from measures
+
 ),
 
--- replicate 0 holds every visitor, replicate g all but those of group g
+{# Replicate 0 holds every visitor, replicate g all but those of group g. #}
 replicate_cells as (
+
     select
         totals.measure,
         replicates.replicate,
@@ -85,9 +100,11 @@ replicate_cells as (
             totals.measure = cells.measure
             and totals.cell = cells.cell
             and replicates.replicate = cells.jackknife_group
+
 ),
 
 replicate_sums as (
+
     select
         measure,
         replicate,
@@ -97,10 +114,12 @@ replicate_sums as (
         sum(n_current_clicks) as sum_current_clicks
     from replicate_cells
     group by measure, replicate
+
 ),
 
--- a rank that only one window shows has no two click rates; that it is missing is coverage
+{# A rank that only one window shows has no two click rates; that it is missing is coverage. #}
 cell_values as (
+
     select
         replicate_cells.measure,
         replicate_cells.replicate,
@@ -135,27 +154,33 @@ cell_values as (
         on
             replicate_cells.measure = replicate_sums.measure
             and replicate_cells.replicate = replicate_sums.replicate
+
 ),
 
 comparable_cells as (
+
     select
         *,
         exposure * previous_value as previous_mass,
         exposure * current_value as current_mass
     from cell_values
     where previous_value is not null and current_value is not null
+
 ),
 
 distances as (
+
     select
         measure,
         replicate,
         {{ squared_hellinger_distance('previous_mass', 'current_mass') }} as squared_distance
     from comparable_cells
     group by measure, replicate
+
 ),
 
 jackknives as (
+
     select
         measure,
         count(squared_distance) as n_groups,
@@ -164,9 +189,11 @@ jackknives as (
     from distances
     where replicate > 0
     group by measure
+
 ),
 
 ranked_cells as (
+
     select
         *,
         row_number() over (
@@ -175,9 +202,11 @@ ranked_cells as (
         ) as place
     from comparable_cells
     where replicate = 0
+
 ),
 
 assembled as (
+
     select
         measures.measure,
         measures.distance_limit,
@@ -198,7 +227,7 @@ assembled as (
         sums.sum_current,
         jackknives.n_groups,
         jackknives.std_error,
-        -- the bias falls as one over the number of visitors, and this takes it out
+        {# The bias falls as one over the number of visitors; this takes it out. #}
         jackknives.n_groups * distances.squared_distance
         - (jackknives.n_groups - 1) * jackknives.mean_distance as squared_distance,
         ranked_cells.cell,
@@ -214,10 +243,12 @@ assembled as (
         on measures.measure = jackknives.measure
     left join ranked_cells
         on measures.measure = ranked_cells.measure and ranked_cells.place = 1
+
 ),
 
--- clicks that stop altogether are the gravest drift, so one window with clicks is enough
+{# Clicks that stop altogether are the gravest drift, so one window with clicks is enough. #}
 checked as (
+
     select
         *,
         coalesce(greatest(n_previous, n_current), 0) >= {{ min_units }}
@@ -229,54 +260,64 @@ checked as (
         - {{ student_t_quantile(normal_quantile, 'greatest(n_groups - 1, 3)') }} * std_error
             as squared_distance_low
     from assembled
+
 ),
 
 judged as (
+
     select
         *,
         has_two_windows and has_enough_units and has_enough_visitors as is_enough_data,
         sqrt(greatest(squared_distance, 0)) as distance,
         sqrt(greatest(squared_distance_low, 0)) as distance_low
     from checked
+
+),
+
+final as (
+
+    select
+        cast(measure as string) as measure,
+        cast(previous_start as timestamp) as previous_start,
+        cast(current_start as timestamp) as current_start,
+        cast(current_end as timestamp) as current_end,
+        cast(unit as string) as unit,
+        cast(coalesce(n_previous, 0) as bigint) as n_previous,
+        cast(coalesce(n_current, 0) as bigint) as n_current,
+        is_enough_data,
+        cast(case when is_enough_data then distance end as double) as distance,
+        cast(case when is_enough_data then distance_low end as double) as distance_low,
+        distance_limit,
+        is_enough_data and distance_low > distance_limit as is_drift,
+        cast(cell as string) as cell,
+        cast(previous_value as double) as previous_value,
+        cast(current_value as double) as current_value,
+        cast(
+            case
+                when not has_two_windows
+                    then
+                        'not enough data: the log is shorter than two windows of '
+                        || '{{ var("drift_window_days") }} days'
+                when not has_enough_units
+                    then
+                        'not enough data: ' || cast(coalesce(n_current, 0) as string) || ' ' || unit
+                        || ', ' || cast(coalesce(n_previous, 0) as string)
+                        || ' in the window before'
+                when not has_enough_visitors
+                    then
+                        'not enough data: too few visitors for an error ('
+                        || cast(coalesce(n_groups, 0) as string)
+                        || ' of {{ var("jackknife_groups") }} groups)'
+                else
+                    'distance ' || {{ format_decimal('distance', 3) }}
+                    || ' (at least ' || {{ format_decimal('distance_low', 3) }} || ', limit '
+                    || {{ format_decimal('distance_limit', 3) }} || '), most at ' || cell
+                    || ': ' || {{ format_decimal('current_value', 4) }} || ', before '
+                    || {{ format_decimal('previous_value', 4) }}
+            end as string
+        ) as finding
+    from judged
+
 )
 
-select
-    cast(measure as varchar) as measure,
-    cast(previous_start as timestamp) as previous_start,
-    cast(current_start as timestamp) as current_start,
-    cast(current_end as timestamp) as current_end,
-    cast(unit as varchar) as unit,
-    cast(coalesce(n_previous, 0) as bigint) as n_previous,
-    cast(coalesce(n_current, 0) as bigint) as n_current,
-    is_enough_data,
-    cast(case when is_enough_data then distance end as double) as distance,
-    cast(case when is_enough_data then distance_low end as double) as distance_low,
-    distance_limit,
-    is_enough_data and distance_low > distance_limit as is_drift,
-    cast(cell as varchar) as cell,
-    cast(previous_value as double) as previous_value,
-    cast(current_value as double) as current_value,
-    cast(
-        case
-            when not has_two_windows
-                then
-                    'not enough data: the log is shorter than two windows of '
-                    || '{{ var("drift_window_days") }} days'
-            when not has_enough_units
-                then
-                    'not enough data: ' || cast(coalesce(n_current, 0) as varchar) || ' ' || unit
-                    || ', ' || cast(coalesce(n_previous, 0) as varchar) || ' in the window before'
-            when not has_enough_visitors
-                then
-                    'not enough data: too few visitors for an error ('
-                    || cast(coalesce(n_groups, 0) as varchar)
-                    || ' of {{ var("jackknife_groups") }} groups)'
-            else
-                'distance ' || {{ format_decimal('distance', 3) }}
-                || ' (at least ' || {{ format_decimal('distance_low', 3) }} || ', limit '
-                || {{ format_decimal('distance_limit', 3) }} || '), most at ' || cell
-                || ': ' || {{ format_decimal('current_value', 4) }} || ', before '
-                || {{ format_decimal('previous_value', 4) }}
-        end as varchar
-    ) as finding
-from judged
+select * from final

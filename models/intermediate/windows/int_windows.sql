@@ -1,8 +1,13 @@
-with searches as (
+with
+
+searches as (
+
     select * from {{ ref('fct_searches') }}
+
 ),
 
 log_span as (
+
     select
         min(searched_at) as log_start,
         max(searched_at) as log_end
@@ -13,18 +18,22 @@ log_span as (
         {% if var('as_of') %}
         and searched_at < cast('{{ var("as_of") }}' as timestamp)
         {% endif %}
+
 ),
 
 evaluation_ends as (
+
     select
         log_start,
         log_end,
         log_end + interval '1' microsecond as evaluation_end
     from log_span
+
 ),
 
--- a log too short for whole days keeps its last quarter
+{# A log too short for whole days keeps its last quarter. #}
 evaluation_starts as (
+
     select
         *,
         case
@@ -37,18 +46,24 @@ evaluation_starts as (
             else evaluation_end - (evaluation_end - log_start) / 4
         end as evaluation_start
     from evaluation_ends
+
 ),
 
--- the embargo: a click is attributed to a search for this long, so no click of the training
--- window happens inside the evaluation window
+{#
+    The embargo: a click is attributed to a search for this long, so no click of the training window
+    happens inside the evaluation window.
+#}
 window_ends as (
+
     select
         *,
         evaluation_start - {{ var('attribution_minutes') }} * interval '1' minute as window_end
     from evaluation_starts
+
 ),
 
 window_starts as (
+
     select
         *,
         least(
@@ -59,14 +74,21 @@ window_starts as (
             )
         ) as window_start
     from window_ends
+
+),
+
+final as (
+
+    select
+        cast(log_start as timestamp) as log_start,
+        cast(log_end as timestamp) as log_end,
+        cast(window_start as timestamp) as window_start,
+        cast(window_end as timestamp) as window_end,
+        cast(evaluation_start as timestamp) as embargo_end,
+        cast(evaluation_start as timestamp) as evaluation_start,
+        cast(evaluation_end as timestamp) as evaluation_end
+    from window_starts
+
 )
 
-select
-    cast(log_start as timestamp) as log_start,
-    cast(log_end as timestamp) as log_end,
-    cast(window_start as timestamp) as window_start,
-    cast(window_end as timestamp) as window_end,
-    cast(evaluation_start as timestamp) as embargo_end,
-    cast(evaluation_start as timestamp) as evaluation_start,
-    cast(evaluation_end as timestamp) as evaluation_end
-from window_starts
+select * from final

@@ -11,10 +11,10 @@ conventions as (
 final as (
 
     select
-        cast(source_format as varchar) as source_format,
-        cast(application as varchar) as application,
-        cast(rank_base_evidence as varchar) as rank_base_evidence,
-        cast(impression_source as varchar) as impression_source,
+        cast(source_format as string) as source_format,
+        cast(application as string) as application,
+        cast(rank_base_evidence as string) as rank_base_evidence,
+        cast(impression_source as string) as impression_source,
         cast(rank_base as integer) as rank_base,
         n_ordinals,
         n_zero_ordinals,

@@ -58,8 +58,10 @@ joined as (
         clicked_documents.is_pogo,
         clicked_documents.search_id is not null as is_clicked,
         conversions.search_id is not null or impressions.is_converted as has_conversion
-    -- searches last: before the others they would have an engine expect few impressions, and
-    -- build its table of these and not of the clicks
+    {#
+        Searches last: before the others they would have an engine expect few impressions, and
+        build its table of these and not of the clicks.
+    #}
     from impressions
     left join clicked_documents
         on
@@ -76,18 +78,18 @@ joined as (
 final as (
 
     select
-        cast(search_id as varchar) as search_id,
-        cast(doc_id as varchar) as doc_id,
-        cast(session_id as varchar) as session_id,
-        cast(user_id as varchar) as user_id,
-        cast(normalized_query as varchar) as query,
-        cast(device as varchar) as device,
-        cast(application as varchar) as application,
-        cast(variant as varchar) as variant,
-        cast(model_version as varchar) as model_version,
-        cast({{ propensity_context(var('propensity_contexts')) }} as varchar)
+        cast(search_id as string) as search_id,
+        cast(doc_id as string) as doc_id,
+        cast(session_id as string) as session_id,
+        cast(user_id as string) as user_id,
+        cast(normalized_query as string) as query,
+        cast(device as string) as device,
+        cast(application as string) as application,
+        cast(variant as string) as variant,
+        cast(model_version as string) as model_version,
+        cast({{ propensity_context(var('propensity_contexts')) }} as string)
             as propensity_context,
-        cast(impression_source as varchar) as impression_source,
+        cast(impression_source as string) as impression_source,
         cast(rank as integer) as rank,
         cast(rank_before_swap as integer) as rank_before_swap,
         cast(case when is_clicked then 1 else 0 end as integer) as clicked,

@@ -9,8 +9,8 @@ rows_judged as (
 final as (
 
     select
-        cast(source as varchar) as source,
-        cast(source_file as varchar) as source_file,
+        cast(source as string) as source,
+        cast(source_file as string) as source_file,
         cast(logged_at as date) as event_date,
         cast(count(*) as bigint) as n_rows,
         cast(count(case when outcome = 'used' then 1 end) as bigint) as n_used,

@@ -58,8 +58,8 @@ counted as (
 final as (
 
     select
-        cast(source as varchar) as source,
-        cast(lag_bucket as varchar) as lag_bucket,
+        cast(source as string) as source,
+        cast(lag_bucket as string) as lag_bucket,
         cast(n_rows as bigint) as n_rows,
         cast(n_rows as double)
         / sum(n_rows) over (partition by source, event_date) as share_of_rows,

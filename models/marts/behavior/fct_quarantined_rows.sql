@@ -10,12 +10,12 @@ rows_judged as (
 final as (
 
     select
-        cast(document_id as varchar) as quarantine_id,
-        cast(source as varchar) as source,
-        cast(source_file as varchar) as source_file,
-        cast(reason as varchar) as reason,
-        cast(search_id as varchar) as search_id,
-        cast(payload as varchar) as payload,
+        cast(document_id as string) as quarantine_id,
+        cast(source as string) as source,
+        cast(source_file as string) as source_file,
+        cast(reason as string) as reason,
+        cast(search_id as string) as search_id,
+        cast(payload as string) as payload,
         cast(row_number as bigint) as row_number,
         cast(payload_length as bigint) as payload_length
     from rows_judged

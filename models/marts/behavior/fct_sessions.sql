@@ -75,11 +75,11 @@ summarised as (
 final as (
 
     select
-        cast(summarised.session_id as varchar) as session_id,
-        cast(summarised.user_id as varchar) as user_id,
-        cast(summarised.application as varchar) as application,
-        cast(summarised.device as varchar) as device,
-        cast(summarised.variant as varchar) as variant,
+        cast(summarised.session_id as string) as session_id,
+        cast(summarised.user_id as string) as user_id,
+        cast(summarised.application as string) as application,
+        cast(summarised.device as string) as device,
+        cast(summarised.variant as string) as variant,
         cast(summarised.bot_reasons as varchar[]) as bot_reasons,
         cast(summarised.n_searches as integer) as n_searches,
         cast(summarised.n_clicks as integer) as n_clicks,

@@ -16,15 +16,15 @@ metrics as (
 final as (
 
     select
-        cast(comparisons.deployment_id as varchar) as deployment_id,
+        cast(comparisons.deployment_id as string) as deployment_id,
         cast(comparisons.look as integer) as look,
         cast(comparisons.look_date as date) as look_date,
-        cast(comparisons.metric as varchar) as metric,
+        cast(comparisons.metric as string) as metric,
         cast(metrics.priority as integer) as priority,
-        cast(metrics.label as varchar) as label,
-        cast(metrics.kind as varchar) as kind,
-        cast(metrics.direction as varchar) as direction,
-        cast(metrics.role as varchar) as role,
+        cast(metrics.label as string) as label,
+        cast(metrics.kind as string) as kind,
+        cast(metrics.direction as string) as direction,
+        cast(metrics.role as string) as role,
         cast(comparisons.n_champion_users as bigint) as n_champion_users,
         cast(comparisons.n_canary_users as bigint) as n_canary_users,
         cast(comparisons.champion_value as double) as champion_value,

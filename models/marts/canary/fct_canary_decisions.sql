@@ -5,21 +5,30 @@
 {# One-sided 5 % of a normal: below it a difference is no longer taken for chance. #}
 {% set z = 1.645 %}
 
-with checks as (
+with
+
+checks as (
+
     select * from {{ ref('int_canary_looks__verified') }}
+
 ),
 
 comparisons as (
+
     select * from {{ ref('int_canary_looks__compared') }}
+
 ),
 
 metrics as (
+
     select * from {{ ref('metrics') }}
     where stage = 'canary'
+
 ),
 
 {# Of the difference as gain: where lower is better, less is more. #}
 gains as (
+
     select
         comparisons.*,
         metrics.label,
@@ -39,6 +48,7 @@ gains as (
     from comparisons
     inner join metrics
         on comparisons.metric = metrics.metric
+
 ),
 
 {#
@@ -48,6 +58,7 @@ gains as (
     Only a goal promotes.
 #}
 answers as (
+
     select
         *,
         n_least_users < {{ min_users }}
@@ -66,9 +77,11 @@ answers as (
         coalesce(gain < -{{ z }} * std_error, false) as is_hurting,
         std_error is not null as is_compared
     from gains
+
 ),
 
 look_answers as (
+
     select
         deployment_id,
         look,
@@ -79,9 +92,11 @@ look_answers as (
         min(case when is_scarce or not is_goal then 1 else 0 end) = 1 as is_scarce
     from answers
     group by deployment_id, look
+
 ),
 
 looks as (
+
     select
         checks.*,
         look_answers.is_worse,
@@ -97,6 +112,7 @@ looks as (
         on
             checks.deployment_id = look_answers.deployment_id
             and checks.look = look_answers.look
+
 ),
 
 {#
@@ -104,6 +120,7 @@ looks as (
     promotion waits for canary_min_days; harm is not made to wait.
 #}
 ruled as (
+
     select
         *,
         case
@@ -119,9 +136,11 @@ ruled as (
             else 'open'
         end as rule
     from looks
+
 ),
 
 decided as (
+
     select
         *,
         case
@@ -143,6 +162,7 @@ decided as (
         and is_compared
         and not is_hurting as is_safe_to_ramp
     from ruled
+
 ),
 
 {#
@@ -150,6 +170,7 @@ decided as (
     are in the seed's order.
 #}
 ranked as (
+
     select
         answers.*,
         row_number() over (
@@ -173,15 +194,19 @@ ranked as (
         on
             answers.deployment_id = decided.deployment_id
             and answers.look = decided.look
+
 ),
 
 spoken as (
+
     select * from ranked
     where place = 1
+
 ),
 
 {# What this table had before metrics were rows; fct_canary_comparisons has all of them. #}
 named as (
+
     select
         {% for metric, prefix in [('ctr', 'ctr'), ('session_success', 'success')] %}
         {% for column, name in [
@@ -195,9 +220,11 @@ named as (
         look
     from answers
     group by deployment_id, look
+
 ),
 
 deciding as (
+
     select
         decided.*,
         spoken.metric,
@@ -213,7 +240,7 @@ deciding as (
         spoken.n_least_outcomes,
         spoken.scarcest,
         spoken.is_binary and spoken.n_least_outcomes < {{ min_outcomes }} as is_scarce_of_outcomes,
-        cast(decided.n_days as varchar)
+        cast(decided.n_days as string)
         || case when decided.n_days = 1 then ' day' else ' days' end as days_label,
         row_number() over (
             partition by
@@ -225,9 +252,11 @@ deciding as (
         on
             decided.deployment_id = spoken.deployment_id
             and decided.look = spoken.look
+
 ),
 
 worded as (
+
     select
         *,
         coalesce(
@@ -243,22 +272,24 @@ worded as (
             when is_scarce_of_outcomes
                 then
                     '{{ min_outcomes }} ' || scarcest || ' are needed, '
-                    || cast(n_least_outcomes as varchar) || ' are there'
+                    || cast(n_least_outcomes as string) || ' are there'
             else
                 '{{ min_users }} users are needed in each arm, '
-                || cast(n_least_users as varchar) || ' are there'
+                || cast(n_least_users as string) || ' are there'
         end as scarcity,
         case
             when minimum_effect > 0
                 then 'differences of ' || {{ format_decimal('minimum_effect') }} || ' and less'
             else 'zero'
         end as bound,
-        cast(n_champion_users as varchar) || ' champion and '
-        || cast(n_canary_users as varchar) || ' canary users' as users_label
+        cast(n_champion_users as string) || ' champion and '
+        || cast(n_canary_users as string) || ' canary users' as users_label
     from deciding
+
 ),
 
 reasoned as (
+
     select
         *,
         case rule
@@ -291,47 +322,54 @@ reasoned as (
         end || case
             when n_misassigned_users > 0
                 then
-                    ' ' || cast(n_misassigned_users as varchar)
+                    ' ' || cast(n_misassigned_users as string)
                     || ' users were not served the variant of their bucket.'
             else ''
         end as reason
     from worded
+
+),
+
+final as (
+
+    select
+        cast(reasoned.deployment_id as string) as deployment_id,
+        cast(reasoned.look as integer) as look,
+        cast(reasoned.look_date as date) as look_date,
+        cast(reasoned.n_days as integer) as n_days,
+        cast(reasoned.decision as string) as decision,
+        reasoned.decision <> 'continue' and reasoned.look_of_kind = 1 as is_final,
+        cast(reasoned.reason as string) as reason,
+        cast(reasoned.metric as string) as metric,
+        cast(reasoned.delta as double) as delta,
+        cast(reasoned.ci_low as double) as ci_low,
+        cast(reasoned.ci_high as double) as ci_high,
+        cast(reasoned.e_value as double) as e_value,
+        cast(reasoned.srm_p as double) as srm_p,
+        cast(reasoned.n_champion_users as bigint) as n_champion_users,
+        cast(reasoned.n_canary_users as bigint) as n_canary_users,
+        cast(reasoned.n_misassigned_users as bigint) as n_misassigned_users,
+        cast(reasoned.n_mixed_users as bigint) as n_mixed_users,
+        cast(named.ctr_champion as double) as ctr_champion,
+        cast(named.ctr_canary as double) as ctr_canary,
+        cast(named.ctr_delta as double) as ctr_delta,
+        cast(named.ctr_ci_low as double) as ctr_ci_low,
+        cast(named.ctr_ci_high as double) as ctr_ci_high,
+        cast(named.ctr_e_value as double) as ctr_e_value,
+        cast(named.success_champion as double) as success_champion,
+        cast(named.success_canary as double) as success_canary,
+        cast(named.success_delta as double) as success_delta,
+        cast(named.success_ci_low as double) as success_ci_low,
+        cast(named.success_ci_high as double) as success_ci_high,
+        cast(named.success_e_value as double) as success_e_value,
+        cast(reasoned.canary_share as double) as canary_share,
+        cast(reasoned.is_safe_to_ramp as boolean) as is_safe_to_ramp
+    from reasoned
+    left join named
+        on
+            reasoned.deployment_id = named.deployment_id
+            and reasoned.look = named.look
+
 )
 
-select
-    cast(reasoned.deployment_id as varchar) as deployment_id,
-    cast(reasoned.look as integer) as look,
-    cast(reasoned.look_date as date) as look_date,
-    cast(reasoned.n_days as integer) as n_days,
-    cast(reasoned.decision as varchar) as decision,
-    reasoned.decision <> 'continue' and reasoned.look_of_kind = 1 as is_final,
-    cast(reasoned.reason as varchar) as reason,
-    cast(reasoned.metric as varchar) as metric,
-    cast(reasoned.delta as double) as delta,
-    cast(reasoned.ci_low as double) as ci_low,
-    cast(reasoned.ci_high as double) as ci_high,
-    cast(reasoned.e_value as double) as e_value,
-    cast(reasoned.srm_p as double) as srm_p,
-    cast(reasoned.n_champion_users as bigint) as n_champion_users,
-    cast(reasoned.n_canary_users as bigint) as n_canary_users,
-    cast(reasoned.n_misassigned_users as bigint) as n_misassigned_users,
-    cast(reasoned.n_mixed_users as bigint) as n_mixed_users,
-    cast(named.ctr_champion as double) as ctr_champion,
-    cast(named.ctr_canary as double) as ctr_canary,
-    cast(named.ctr_delta as double) as ctr_delta,
-    cast(named.ctr_ci_low as double) as ctr_ci_low,
-    cast(named.ctr_ci_high as double) as ctr_ci_high,
-    cast(named.ctr_e_value as double) as ctr_e_value,
-    cast(named.success_champion as double) as success_champion,
-    cast(named.success_canary as double) as success_canary,
-    cast(named.success_delta as double) as success_delta,
-    cast(named.success_ci_low as double) as success_ci_low,
-    cast(named.success_ci_high as double) as success_ci_high,
-    cast(named.success_e_value as double) as success_e_value,
-    cast(reasoned.canary_share as double) as canary_share,
-    cast(reasoned.is_safe_to_ramp as boolean) as is_safe_to_ramp
-from reasoned
-left join named
-    on
-        reasoned.deployment_id = named.deployment_id
-        and reasoned.look = named.look
+select * from final

@@ -14,7 +14,10 @@
 {% set tail = (1 - var('confidence_level')) / 2 %}
 
 -- noqa: disable=LT02
-with evaluations as (
+with
+
+evaluations as (
+
     select requested.* from {{ source('flywheel_state', 'evaluations') }} as requested
     {% if is_incremental() %}
     where
@@ -23,15 +26,19 @@ with evaluations as (
             where answered.n > 0
         )
     {% endif %}
+
 ),
 
 metrics as (
+
     select * from {{ ref('metrics') }}
     where stage = 'offline'
+
 ),
 
 {# Side by side for the draws, which then are as many as users, not as users and sums. #}
 user_sums as (
+
     select
         {% for name in sums %}
         max(case when summed.sum_name = '{{ name }}' then summed.value end) as {{ name }},
@@ -43,9 +50,11 @@ user_sums as (
     inner join evaluations
         on summed.evaluation_id = evaluations.evaluation_id
     group by summed.evaluation_id, summed.side, summed.user_id
+
 ),
 
 paired_sums as (
+
     select
         challenger.evaluation_id,
         challenger.user_id,
@@ -60,21 +69,26 @@ paired_sums as (
             and challenger.user_id = champion.user_id
             and champion.side = 'champion'
     where challenger.side = 'challenger'
+
 ),
 
 replicates as (
+
     select cast(numbers.id as integer) as replicate
     from range(0, {{ var('bootstrap_replicates') + 1 }}) as numbers (id)
+
 ),
 
 draws as (
+
     select
         paired_sums.*,
         replicates.replicate,
-        {{ hash_fraction("paired_sums.user_id || '-' || cast(replicates.replicate as varchar)") }}
+        {{ hash_fraction("paired_sums.user_id || '-' || cast(replicates.replicate as string)") }}
             as draw
     from paired_sums
     cross join replicates
+
 ),
 
 {#
@@ -82,13 +96,16 @@ draws as (
     same weights, so the interval of the difference is a paired one. Replicate 0 is the estimate.
 #}
 weighted as (
+
     select
         *,
         case when replicate = 0 then 1 else {{ poisson_weight('draw') }} end as weight
     from draws
+
 ),
 
 replicate_sums as (
+
     select
         evaluation_id,
         replicate,
@@ -100,9 +117,11 @@ replicate_sums as (
         {% endfor %}
     from weighted
     group by evaluation_id, replicate
+
 ),
 
 sums_by_name as (
+
     {% for side in ('challenger', 'champion') %}
     {% set is_last_side = loop.last %}
     {% for name in sums %}
@@ -116,9 +135,11 @@ sums_by_name as (
     {{ 'union all' if not (is_last_side and loop.last) }}
     {% endfor %}
     {% endfor %}
+
 ),
 
 replicate_metrics as (
+
     select
         numerators.evaluation_id,
         numerators.side,
@@ -133,10 +154,12 @@ replicate_metrics as (
             and numerators.evaluation_id = denominators.evaluation_id
             and numerators.side = denominators.side
             and numerators.replicate = denominators.replicate
+
 ),
 
 {# The champion against itself has no difference to speak of: null, and so are its bounds. #}
 compared as (
+
     select
         measured.evaluation_id,
         measured.side,
@@ -151,9 +174,11 @@ compared as (
             and measured.metric = champion.metric
             and measured.replicate = champion.replicate
     where champion.side = 'champion'
+
 ),
 
 estimates as (
+
     select
         evaluation_id,
         side,
@@ -169,9 +194,11 @@ estimates as (
         {% endfor %}
     from compared
     group by evaluation_id, side, metric
+
 ),
 
 counts as (
+
     select
         evaluation_id,
         sum(n_searches) as n,
@@ -184,9 +211,11 @@ counts as (
     from user_sums
     where side = 'challenger'
     group by evaluation_id
+
 ),
 
 sides as (
+
     select
         evaluations.*,
         named.side,
@@ -199,10 +228,12 @@ sides as (
     where
         named.side = 'challenger'
         or evaluations.champion_version <> evaluations.model_version
+
 ),
 
 {# An evaluation that found no search still answers, with nothing in the value. #}
 answered as (
+
     select
         sides.evaluation_id,
         sides.measured_version as model_version,
@@ -235,31 +266,38 @@ answered as (
             and metrics.metric = estimates.metric
     left join counts
         on sides.evaluation_id = counts.evaluation_id
+
+),
+
+final as (
+
+    select
+        cast(evaluation_id as string) as evaluation_id,
+        cast(model_version as string) as model_version,
+        cast(champion_version as string) as champion_version,
+        cast(metric as string) as metric,
+        cast(value as double) as value,
+        cast(value_ci_low as double) as ci_low,
+        cast(value_ci_high as double) as ci_high,
+        cast(delta as double) as delta,
+        cast(delta_ci_low as double) as delta_ci_low,
+        cast(delta_ci_high as double) as delta_ci_high,
+        cast(n as bigint) as n,
+        cast(n_users as bigint) as n_users,
+        cast(n_clicks as bigint) as n_clicks,
+        cast(effective_clicks as double) as effective_clicks,
+        is_champion,
+        is_gate_metric,
+        {# A percentile interval of a handful of users or clicks is too narrow to be believed. #}
+        is_gate_metric
+            and coalesce(delta_ci_low > minimum_effect, false)
+            and n_users >= {{ var('min_evaluation_users') }}
+            and n_clicks >= {{ var('min_evaluation_clicks') }} as is_better,
+        cast(window_start as timestamp) as window_start,
+        cast(window_end as timestamp) as window_end,
+        cast(requested_at as timestamp) as evaluated_at
+    from answered
+
 )
 
-select
-    cast(evaluation_id as varchar) as evaluation_id,
-    cast(model_version as varchar) as model_version,
-    cast(champion_version as varchar) as champion_version,
-    cast(metric as varchar) as metric,
-    cast(value as double) as value,
-    cast(value_ci_low as double) as ci_low,
-    cast(value_ci_high as double) as ci_high,
-    cast(delta as double) as delta,
-    cast(delta_ci_low as double) as delta_ci_low,
-    cast(delta_ci_high as double) as delta_ci_high,
-    cast(n as bigint) as n,
-    cast(n_users as bigint) as n_users,
-    cast(n_clicks as bigint) as n_clicks,
-    cast(effective_clicks as double) as effective_clicks,
-    is_champion,
-    is_gate_metric,
-    {# A percentile interval of a handful of users or clicks is too narrow to be believed. #}
-    is_gate_metric
-        and coalesce(delta_ci_low > minimum_effect, false)
-        and n_users >= {{ var('min_evaluation_users') }}
-        and n_clicks >= {{ var('min_evaluation_clicks') }} as is_better,
-    cast(window_start as timestamp) as window_start,
-    cast(window_end as timestamp) as window_end,
-    cast(requested_at as timestamp) as evaluated_at
-from answered
+select * from final

@@ -114,14 +114,14 @@ worded as (
 final as (
 
     select
-        cast(evaluation_id as varchar) as evaluation_id,
-        cast(model_version as varchar) as model_version,
-        cast(champion_version as varchar) as champion_version,
+        cast(evaluation_id as string) as evaluation_id,
+        cast(model_version as string) as model_version,
+        cast(champion_version as string) as champion_version,
         cast(
             case
                 when rule in ('better', 'not_better') then rule
                 when rule <> 'nothing_compared' then 'unsupported'
-            end as varchar
+            end as string
         ) as verdict,
         rule in ('better', 'unsupported_not_worse') as is_deployable,
         cast(
@@ -130,8 +130,8 @@ final as (
                     then 'The evaluation window has no search in which both could be compared.'
                 when 'scarce'
                     then
-                        'Too little to judge: ' || cast(n_users as varchar) || ' users and '
-                        || cast(n_clicks as varchar) || ' clicks, where '
+                        'Too little to judge: ' || cast(n_users as string) || ' users and '
+                        || cast(n_clicks as string) || ' clicks, where '
                         || '{{ var("min_evaluation_users") }} and '
                         || '{{ var("min_evaluation_clicks") }} are needed.'
                 when 'better' then difference || ', whatever the documents never shown are worth.'
@@ -143,7 +143,7 @@ final as (
                         || 'worse, so users decide.'
                 when 'unsupported_worse'
                     then difference || ': ' || lack || ', and what was shown it orders worse.'
-            end as varchar
+            end as string
         ) as reason,
         cast(champion_clicks_per_search as double) as champion_clicks_per_search,
         cast(challenger_clicks_per_search as double) as challenger_clicks_per_search,
@@ -157,7 +157,7 @@ final as (
         cast(support as double) as support,
         cast(logged_overlap as double) as logged_overlap,
         cast(changed_share as double) as changed_share,
-        cast(seen_metric as varchar) as seen_metric,
+        cast(seen_metric as string) as seen_metric,
         cast(seen_delta as double) as seen_delta,
         cast(seen_delta_ci_low as double) as seen_delta_ci_low,
         cast(seen_delta_ci_high as double) as seen_delta_ci_high,

@@ -1,12 +1,22 @@
 {{ config(materialized='view') }}
 
-with scores as (
+with
+
+scores as (
+
     select * from {{ source('flywheel_state', 'ranker_scores') }}
+
+),
+
+final as (
+
+    select
+        cast(model_version as string) as model_version,
+        cast(search_id as string) as search_id,
+        cast(doc_id as string) as doc_id,
+        cast(score as double) as score
+    from scores
+
 )
 
-select
-    cast(model_version as varchar) as model_version,
-    cast(search_id as varchar) as search_id,
-    cast(doc_id as varchar) as doc_id,
-    cast(score as double) as score
-from scores
+select * from final

@@ -64,13 +64,13 @@ predicted as (
 final as (
 
     select
-        cast(judged.deployment_id as varchar) as deployment_id,
-        cast(judged.challenger_version as varchar) as challenger_version,
-        cast(judged.champion_version as varchar) as champion_version,
-        cast(predicted.evaluation_id as varchar) as evaluation_id,
-        cast(predicted.verdict as varchar) as offline_verdict,
+        cast(judged.deployment_id as string) as deployment_id,
+        cast(judged.challenger_version as string) as challenger_version,
+        cast(judged.champion_version as string) as champion_version,
+        cast(predicted.evaluation_id as string) as evaluation_id,
+        cast(predicted.verdict as string) as offline_verdict,
         cast(judged.canary_share as double) as canary_share,
-        cast(judged.outcome as varchar) as outcome,
+        cast(judged.outcome as string) as outcome,
         cast(predicted.relative_delta as double) as predicted_delta,
         cast(predicted.relative_delta_ci_low as double) as predicted_ci_low,
         cast(predicted.relative_delta_ci_high as double) as predicted_ci_high,

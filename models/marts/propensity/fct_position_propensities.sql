@@ -1,23 +1,34 @@
-with curves as (
+with
+
+curves as (
+
     select
         *,
         estimator as source
     from {{ ref('int_propensity_curves') }}
+
 ),
 
 auto_curves as (
+
     select * from {{ ref('int_propensity_auto') }}
+
 ),
 
 fits as (
+
     select * from {{ ref('int_propensity_power_law_fits') }}
+
 ),
 
 choices as (
+
     select * from {{ ref('int_propensity_choices') }}
+
 ),
 
 all_curves as (
+
     select
         estimator,
         context,
@@ -45,10 +56,12 @@ all_curves as (
         is_identified,
         source
     from auto_curves
+
 ),
 
--- without a number of clicks that it needs a curve is whole as it is
+{# Without a number of clicks that it needs a curve is whole as it is. #}
 anchors as (
+
     select
         *,
         min_clicks is null as is_whole,
@@ -61,10 +74,12 @@ anchors as (
             1
         ) as anchor_rank
     from all_curves
+
 ),
 
--- below the last rank that is identified the curve falls on as the power law fitted to it
+{# Below the last rank that is identified the curve falls on as the power law fitted to it. #}
 completed as (
+
     select
         here.estimator,
         here.context,
@@ -102,21 +117,27 @@ completed as (
         on
             here.estimator = fits.estimator
             and here.context = fits.context
+
 ),
 
 quantiles as (
+
     select {{ standard_normal_quantile(0.5 + var('confidence_level') / 2) }} as normal_quantile
+
 ),
 
--- a fit differs in its last digits from run to run, and all that is made of it would too
+{# A fit differs in its last digits from run to run, and all that is made of it would too. #}
 rounded as (
+
     select
         *,
         greatest(round(exact_propensity, 12), 0.000000000001) as propensity
     from completed
+
 ),
 
 intervals as (
+
     select
         rounded.*,
         case
@@ -129,21 +150,28 @@ intervals as (
         end as half_width
     from rounded
     cross join quantiles
+
+),
+
+final as (
+
+    select
+        cast(intervals.estimator as string) as estimator,
+        cast(intervals.context as string) as context,
+        cast(intervals.rank as integer) as rank,
+        cast(intervals.propensity as double) as propensity,
+        cast(round(intervals.propensity * exp(-intervals.half_width), 12) as double) as ci_low,
+        cast(round(intervals.propensity * exp(intervals.half_width), 12) as double) as ci_high,
+        cast(intervals.std_error_log as double) as std_error_log,
+        cast(intervals.n_impressions as bigint) as n_impressions,
+        cast(intervals.n_clicks as bigint) as n_clicks,
+        cast(intervals.is_identified as boolean) as is_identified,
+        cast(intervals.source as string) as source,
+        cast(intervals.estimator = choices.estimator as boolean) as is_active
+    from intervals
+    inner join choices
+        on intervals.context = choices.context
+
 )
 
-select
-    cast(intervals.estimator as string) as estimator,
-    cast(intervals.context as string) as context,
-    cast(intervals.rank as integer) as rank,
-    cast(intervals.propensity as double) as propensity,
-    cast(round(intervals.propensity * exp(-intervals.half_width), 12) as double) as ci_low,
-    cast(round(intervals.propensity * exp(intervals.half_width), 12) as double) as ci_high,
-    cast(intervals.std_error_log as double) as std_error_log,
-    cast(intervals.n_impressions as bigint) as n_impressions,
-    cast(intervals.n_clicks as bigint) as n_clicks,
-    cast(intervals.is_identified as boolean) as is_identified,
-    cast(intervals.source as string) as source,
-    cast(intervals.estimator = choices.estimator as boolean) as is_active
-from intervals
-inner join choices
-    on intervals.context = choices.context
+select * from final

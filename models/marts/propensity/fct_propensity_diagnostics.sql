@@ -1,34 +1,53 @@
-with propensities as (
+with
+
+propensities as (
+
     select * from {{ ref('fct_position_propensities') }}
+
 ),
 
 ranks as (
+
     select * from {{ ref('int_propensity_ranks') }}
+
 ),
 
 curves as (
+
     select * from {{ ref('int_propensity_curves') }}
+
 ),
 
 fits as (
+
     select * from {{ ref('int_propensity_power_law_fits') }}
+
 ),
 
 shared_alphas as (
+
     select * from {{ ref('int_propensity_alphas') }}
+
 ),
 
 components as (
+
     select * from {{ ref('int_rank_components') }}
+
 ),
 
 choices as (
+
     select * from {{ ref('int_propensity_choices') }}
+
 ),
 
--- what each estimator would do to the clicks of the training window: all clicks of a rank carry
--- the same weight
+{#
+    What each estimator would do to the clicks of the training window: all clicks of a rank carry
+    the same weight.
+#}
 weights as (
+
     select
         propensities.estimator,
         propensities.context,
@@ -41,9 +60,11 @@ weights as (
         on
             propensities.context = ranks.context
             and propensities.rank = ranks.rank
+
 ),
 
 clicks as (
+
     select
         estimator,
         context,
@@ -56,26 +77,32 @@ clicks as (
         / nullif(sum(n_clicks), 0) as clipped_share
     from weights
     group by estimator, context
+
 ),
 
 graphs as (
+
     select
         context,
         count(distinct component) as n_connected_components
     from components
     group by context
+
 ),
 
 convergence as (
+
     select
         estimator,
         context,
         max(last_step_change) as max_last_step_change
     from curves
     group by estimator, context
+
 ),
 
 alphas as (
+
     select
         clicks.*,
         case clicks.estimator
@@ -99,46 +126,53 @@ alphas as (
         on
             clicks.estimator = fits.estimator
             and clicks.context = fits.context
+
+),
+
+final as (
+
+    select
+        cast(alphas.estimator as string) as estimator,
+        cast(alphas.context as string) as context,
+        cast(alphas.is_active as boolean) as is_active,
+        cast(alphas.n_clicks as bigint) as n_clicks,
+        cast(alphas.effective_sample_size as double) as effective_sample_size,
+        cast(alphas.max_weight_share as double) as max_weight_share,
+        cast(alphas.clipped_share as double) as clipped_share,
+        cast(alphas.alpha as double) as alpha,
+        cast(alphas.alpha_std_error as double) as alpha_std_error,
+        cast(alphas.alpha_difference as double) as alpha_difference,
+        cast(alphas.alpha_difference_std_error as double) as alpha_difference_std_error,
+        cast(coalesce(graphs.n_connected_components, 0) as integer) as n_connected_components,
+        cast(convergence.max_last_step_change as double) as max_last_step_change,
+        cast(null as double) as trust_bias_p,
+        cast(choices.choice_reason as string) as choice_reason,
+        cast(
+            case alphas.estimator
+                {% for estimator in estimators() if 'words' in estimator %}
+                when '{{ estimator.name }}' then '{{ estimator.words }}'
+                {% endfor %}
+                else replace(alphas.estimator, '_', ' ')
+            end as string
+        ) as estimator_words,
+        cast(
+            case alphas.estimator
+                {% for estimator in estimators() if 'min_clicks' not in estimator %}
+                when '{{ estimator.name }}' then true
+                {% endfor %}
+                else false
+            end as boolean
+        ) as is_assumption
+    from alphas
+    inner join choices
+        on alphas.context = choices.context
+    left join graphs
+        on alphas.context = graphs.context
+    left join convergence
+        on
+            alphas.estimator = convergence.estimator
+            and alphas.context = convergence.context
+
 )
 
-select
-    cast(alphas.estimator as string) as estimator,
-    cast(alphas.context as string) as context,
-    cast(alphas.is_active as boolean) as is_active,
-    cast(alphas.n_clicks as bigint) as n_clicks,
-    cast(alphas.effective_sample_size as double) as effective_sample_size,
-    cast(alphas.max_weight_share as double) as max_weight_share,
-    cast(alphas.clipped_share as double) as clipped_share,
-    cast(alphas.alpha as double) as alpha,
-    cast(alphas.alpha_std_error as double) as alpha_std_error,
-    cast(alphas.alpha_difference as double) as alpha_difference,
-    cast(alphas.alpha_difference_std_error as double) as alpha_difference_std_error,
-    cast(coalesce(graphs.n_connected_components, 0) as integer) as n_connected_components,
-    cast(convergence.max_last_step_change as double) as max_last_step_change,
-    cast(null as double) as trust_bias_p,
-    cast(choices.choice_reason as string) as choice_reason,
-    cast(
-        case alphas.estimator
-            {% for estimator in estimators() if 'words' in estimator %}
-            when '{{ estimator.name }}' then '{{ estimator.words }}'
-            {% endfor %}
-            else replace(alphas.estimator, '_', ' ')
-        end as string
-    ) as estimator_words,
-    cast(
-        case alphas.estimator
-            {% for estimator in estimators() if 'min_clicks' not in estimator %}
-            when '{{ estimator.name }}' then true
-            {% endfor %}
-            else false
-        end as boolean
-    ) as is_assumption
-from alphas
-inner join choices
-    on alphas.context = choices.context
-left join graphs
-    on alphas.context = graphs.context
-left join convergence
-    on
-        alphas.estimator = convergence.estimator
-        and alphas.context = convergence.context
+select * from final

@@ -7,30 +7,43 @@
     'session_timeout_minutes', 'sat_dwell_seconds', 'tight_ips_clip', 'training_window_days',
 ] %}
 
-with windows as (
+with
+
+windows as (
+
     select * from {{ ref('int_windows') }}
+
 ),
 
 {# What an engine reads twice it keeps whole, so each reads of a large table what it counts. #}
 clicks as (
+
     select * from {{ ref('fct_impressions') }}
     where clicked = 1
+
 ),
 
 impressions as (
+
     select * from {{ ref('fct_impressions') }}
+
 ),
 
 click_weights as (
+
     select * from {{ ref('int_click_weights') }}
+
 ),
 
 training_searches as (
+
     select distinct search_id
     from {{ ref('int_click_weights') }}
+
 ),
 
 evaluation_rows as (
+
     select
         impressions.search_id,
         impressions.clicked
@@ -39,21 +52,29 @@ evaluation_rows as (
         on
             impressions.searched_at >= windows.evaluation_start
             and impressions.searched_at < windows.evaluation_end
+
 ),
 
 pairs as (
+
     select * from {{ ref('fct_training_pairs') }}
+
 ),
 
 training_groups as (
+
     select * from {{ ref('fct_training_groups') }}
+
 ),
 
 training_rows as (
+
     select * from {{ ref('int_training_rows') }}
+
 ),
 
 window_counts as (
+
     select
         count(distinct search_id) as n_searches,
         count(*) as n_impressions,
@@ -61,16 +82,20 @@ window_counts as (
         max(searched_at) as last_training_search_at,
         max(clicked_at) as last_training_click_at
     from click_weights
+
 ),
 
 evaluation_counts as (
+
     select
         count(distinct search_id) as n_evaluation_searches,
         coalesce(sum(clicked), 0) as n_evaluation_clicks
     from evaluation_rows
+
 ),
 
 outside_counts as (
+
     select
         count(case when clicks.searched_at < windows.window_start then 1 end)
             as n_clicks_before_training,
@@ -80,17 +105,21 @@ outside_counts as (
     from clicks
     inner join windows
         on clicks.searched_at < windows.evaluation_start
+
 ),
 
 pair_counts as (
+
     select
         count(*) as n_pairs,
         count(case when array_contains(negative_docs, positive_doc) then 1 end)
             as n_pairs_with_positive_as_negative
     from pairs
+
 ),
 
 group_counts as (
+
     select
         count(distinct group_id) as n_groups,
         count(distinct case when split = 'fit' then group_id end) as n_fit_groups,
@@ -102,9 +131,11 @@ group_counts as (
             ~ " || '|' || cast(row_order as string)"
         ) }} as fingerprint
     from training_groups
+
 ),
 
 shared_searches as (
+
     select count(*) as n_shared_searches
     from (
         select distinct training_searches.search_id
@@ -112,26 +143,32 @@ shared_searches as (
         inner join evaluation_rows
             on training_searches.search_id = evaluation_rows.search_id
     ) as shared
+
 ),
 
 feature_leaks as (
+
     select
         count(case when behavior_known_on >= feature_date then 1 end)
             as n_rows_with_later_features
     from training_rows
+
 ),
 
 first_shown as (
+
     select
         query,
         doc_id,
         cast(min(searched_at) as date) as shown_on
     from {{ ref('fct_impressions') }}
     group by query, doc_id
+
 ),
 
--- that a document is unknown on the group's day and shown later is news of the future
+{# That a document is unknown on the group's day and shown later is news of the future. #}
 unseen_rows as (
+
     select count(*) as n_rows_not_yet_shown
     from {{ ref('fct_training_groups') }} as members
     inner join first_shown
@@ -139,9 +176,11 @@ unseen_rows as (
             members.query = first_shown.query
             and members.doc_id = first_shown.doc_id
             and members.feature_date < first_shown.shown_on
+
 ),
 
 checked as (
+
     select
         windows.*,
         window_counts.*,
@@ -172,9 +211,11 @@ checked as (
     cross join shared_searches
     cross join feature_leaks
     cross join unseen_rows
+
 ),
 
 judged as (
+
     select
         *,
         case
@@ -206,38 +247,45 @@ judged as (
                     || ' in the part to fit and in the part to validate; collect a longer log.'
         end as not_trainable_reason
     from checked
+
+),
+
+final as (
+
+    select
+        md5(
+            fingerprint || '|' || coalesce(cast(window_start as string), '')
+            || '|' || coalesce(cast(window_end as string), '')
+            || '|' || {{ vars_as_json(recorded_vars) }}
+        ) as manifest_id,
+        cast(window_start as timestamp) as window_start,
+        cast(window_end as timestamp) as window_end,
+        cast(embargo_end as timestamp) as embargo_end,
+        cast(evaluation_start as timestamp) as evaluation_start,
+        cast(evaluation_end as timestamp) as evaluation_end,
+        cast(n_searches as bigint) as n_searches,
+        cast(n_impressions as bigint) as n_impressions,
+        cast(n_clicks as bigint) as n_clicks,
+        cast(n_evaluation_searches as bigint) as n_evaluation_searches,
+        cast(n_evaluation_clicks as bigint) as n_evaluation_clicks,
+        cast(n_pairs as bigint) as n_pairs,
+        cast(n_groups as bigint) as n_groups,
+        cast(n_fit_groups as bigint) as n_fit_groups,
+        cast(n_validation_groups as bigint) as n_validation_groups,
+        cast(n_rows as bigint) as n_rows,
+        cast(fingerprint as string) as fingerprint,
+        cast({{ vars_as_json(recorded_vars) }} as string) as vars,
+        cast(n_shared_searches as bigint) as n_shared_searches,
+        cast(n_pairs_with_positive_as_negative as bigint) as n_pairs_with_positive_as_negative,
+        cast(n_rows_with_later_features as bigint) as n_rows_with_later_features,
+        cast(n_rows_not_yet_shown as bigint) as n_rows_not_yet_shown,
+        cast(last_training_search_at as timestamp) as last_training_search_at,
+        cast(last_training_click_at as timestamp) as last_training_click_at,
+        cast(is_leak_free as boolean) as is_leak_free,
+        cast(not_trainable_reason is null as boolean) as is_trainable,
+        cast(not_trainable_reason as string) as not_trainable_reason
+    from judged
+
 )
 
-select
-    md5(
-        fingerprint || '|' || coalesce(cast(window_start as string), '')
-        || '|' || coalesce(cast(window_end as string), '')
-        || '|' || {{ vars_as_json(recorded_vars) }}
-    ) as manifest_id,
-    cast(window_start as timestamp) as window_start,
-    cast(window_end as timestamp) as window_end,
-    cast(embargo_end as timestamp) as embargo_end,
-    cast(evaluation_start as timestamp) as evaluation_start,
-    cast(evaluation_end as timestamp) as evaluation_end,
-    cast(n_searches as bigint) as n_searches,
-    cast(n_impressions as bigint) as n_impressions,
-    cast(n_clicks as bigint) as n_clicks,
-    cast(n_evaluation_searches as bigint) as n_evaluation_searches,
-    cast(n_evaluation_clicks as bigint) as n_evaluation_clicks,
-    cast(n_pairs as bigint) as n_pairs,
-    cast(n_groups as bigint) as n_groups,
-    cast(n_fit_groups as bigint) as n_fit_groups,
-    cast(n_validation_groups as bigint) as n_validation_groups,
-    cast(n_rows as bigint) as n_rows,
-    cast(fingerprint as string) as fingerprint,
-    cast({{ vars_as_json(recorded_vars) }} as string) as vars,
-    cast(n_shared_searches as bigint) as n_shared_searches,
-    cast(n_pairs_with_positive_as_negative as bigint) as n_pairs_with_positive_as_negative,
-    cast(n_rows_with_later_features as bigint) as n_rows_with_later_features,
-    cast(n_rows_not_yet_shown as bigint) as n_rows_not_yet_shown,
-    cast(last_training_search_at as timestamp) as last_training_search_at,
-    cast(last_training_click_at as timestamp) as last_training_click_at,
-    cast(is_leak_free as boolean) as is_leak_free,
-    cast(not_trainable_reason is null as boolean) as is_trainable,
-    cast(not_trainable_reason as string) as not_trainable_reason
-from judged
+select * from final

@@ -1,28 +1,39 @@
 {% set prior = var('behavior_prior_impressions') %}
 
-with click_weights as (
+with
+
+click_weights as (
+
     select * from {{ ref('int_click_weights') }}
+
 ),
 
 windows as (
+
     select * from {{ ref('int_windows') }}
+
 ),
 
 voted as (
+
     select * from {{ ref('int_documents__voted') }}
+
 ),
 
 ranks as (
+
     select
         rank,
         sum(clicked) as n_clicks,
         {{ exact_sum('propensity') }} as exposure
     from click_weights
     group by rank
+
 ),
 
--- a thin rank is drawn to what was clicked down to it, so that none is certain of 0
+{# A thin rank is drawn to what was clicked down to it, so that none is certain of 0. #}
 rates as (
+
     select
         rank,
         {{ shrunk_rate(
@@ -33,21 +44,27 @@ rates as (
         ) }} as click_rate
     from ranks
     window down_to as (order by rank rows between unbounded preceding and current row)
+
 ),
 
--- rankers place the better first, if they place at all: noise must not say otherwise
+{# Rankers place the better first, if they place at all: noise must not say otherwise. #}
 priors as (
+
     select
         rank,
         min(click_rate) over (
             order by rank rows between unbounded preceding and current row
         ) as click_rate
     from rates
+
 ),
 
--- a ratio of sums: dividing each click by its own propensity and averaging has the same
--- expectation and more variance
+{#
+    A ratio of sums: dividing each click by its own propensity and averaging has the same
+    expectation and more variance.
+#}
 documents as (
+
     select
         click_weights.query,
         click_weights.doc_id,
@@ -55,23 +72,29 @@ documents as (
         sum(click_weights.clicked) as n_clicks,
         sum(click_weights.rank) as sum_ranks,
         {{ exact_sum('click_weights.propensity') }} as exposure,
-        -- by impressions: by propensities, a document shown deeper would lean on its better ranks
+        {# By impressions: by propensities, one shown deeper would lean on its better ranks. #}
         round({{ exact_sum('priors.click_rate') }} / count(*), 12) as prior_rate,
         {{ exact_sum('click_weights.propensity * priors.click_rate') }} as expected_clicks
     from click_weights
     inner join priors
         on click_weights.rank = priors.rank
     group by click_weights.query, click_weights.doc_id
+
 ),
 
 overall as (
+
     select cast(sum(n_clicks) as double) / {{ exact_sum('exposure') }} as click_rate
     from documents
+
 ),
 
--- how much more or less is clicked for the query than at those ranks elsewhere; null where nothing
--- is clicked at them at all
+{#
+    How much more or less is clicked for the query than at those ranks elsewhere; null where nothing
+    is clicked at them at all.
+#}
 queries as (
+
     select
         documents.query,
         (sum(documents.n_clicks) + {{ prior }} * overall.click_rate) / nullif(
@@ -80,11 +103,15 @@ queries as (
     from documents
     cross join overall
     group by documents.query, overall.click_rate
+
 ),
 
--- a document without a click was examined less the deeper it stood, which is no reason to
--- believe in it more: it counts as examined as any without a click above it
+{#
+    A document without a click was examined less the deeper it stood, which is no reason to believe
+    in it more: it counts as examined as any without a click above it.
+#}
 weighed as (
+
     select
         *,
         case
@@ -97,10 +124,12 @@ weighed as (
             )
         end as evidence
     from documents
+
 ),
 
--- names of labelling functions need no escaping
+{# Names of labelling functions need no escaping. #}
 ballots as (
+
     select
         query,
         doc_id,
@@ -116,32 +145,39 @@ ballots as (
         || '}' as votes
     from voted
     group by query, doc_id, window_start, window_end
+
+),
+
+final as (
+
+    select
+        cast(weighed.query as string) as query,
+        cast(weighed.doc_id as string) as doc_id,
+        cast(windows.window_start as timestamp) as window_start,
+        cast(windows.window_end as timestamp) as window_end,
+        cast({{ shrunk_rate(
+            'weighed.n_clicks',
+            'weighed.evidence',
+            'coalesce(weighed.prior_rate * queries.click_ratio, 0)',
+            prior
+        ) }} as double) as label,
+        cast(weighed.exposure as double) as weight,
+        cast(ballots.votes as string) as votes,
+        cast(cast(weighed.n_clicks as double) / weighed.n_impressions as double) as naive_ctr,
+        cast(weighed.n_clicks / weighed.exposure as double) as ips_ctr,
+        cast(weighed.n_impressions as bigint) as n_impressions,
+        cast(weighed.n_clicks as bigint) as n_clicks
+    from weighed
+    inner join queries
+        on weighed.query = queries.query
+    cross join windows
+    left join ballots
+        on
+            weighed.query = ballots.query
+            and weighed.doc_id = ballots.doc_id
+            and windows.window_start = ballots.window_start
+            and windows.window_end = ballots.window_end
+
 )
 
-select
-    cast(weighed.query as string) as query,
-    cast(weighed.doc_id as string) as doc_id,
-    cast(windows.window_start as timestamp) as window_start,
-    cast(windows.window_end as timestamp) as window_end,
-    cast({{ shrunk_rate(
-        'weighed.n_clicks',
-        'weighed.evidence',
-        'coalesce(weighed.prior_rate * queries.click_ratio, 0)',
-        prior
-    ) }} as double) as label,
-    cast(weighed.exposure as double) as weight,
-    cast(ballots.votes as string) as votes,
-    cast(cast(weighed.n_clicks as double) / weighed.n_impressions as double) as naive_ctr,
-    cast(weighed.n_clicks / weighed.exposure as double) as ips_ctr,
-    cast(weighed.n_impressions as bigint) as n_impressions,
-    cast(weighed.n_clicks as bigint) as n_clicks
-from weighed
-inner join queries
-    on weighed.query = queries.query
-cross join windows
-left join ballots
-    on
-        weighed.query = ballots.query
-        and weighed.doc_id = ballots.doc_id
-        and windows.window_start = ballots.window_start
-        and windows.window_end = ballots.window_end
+select * from final

@@ -107,7 +107,7 @@ repeated as (
         source_file,
         row_number,
         search_id as search_key,
-        cast(null as varchar) as rejection_reason,
+        cast(null as string) as rejection_reason,
         true as is_duplicate
     from delivered
     where delivery > 1

@@ -40,7 +40,7 @@ typed as (
         raw_rows.query,
         nullif(trim(raw_rows.doc_id), '') as doc_id,
         coalesce(raw_rows.rank, {{ try_integer('raw_rows.rank_text') }}) as ordinal,
-        coalesce(raw_rows.rank_text, cast(raw_rows.rank as varchar)) as rank_text,
+        coalesce(raw_rows.rank_text, cast(raw_rows.rank as string)) as rank_text,
         coalesce(
             raw_rows.clicked,
             try_cast(raw_rows.clicked_text as boolean),
@@ -142,12 +142,12 @@ final as (
             when rejection_reason is not null and unread_text is null
                 then cast(to_json({
                     'search_id': search_id,
-                    'searched_at': coalesce(searched_at_text, cast(searched_at as varchar)),
+                    'searched_at': coalesce(searched_at_text, cast(searched_at as string)),
                     'query': query,
                     'doc_id': doc_id,
                     'rank': rank_text,
-                    'clicked': coalesce(clicked_text, cast(is_clicked as varchar))
-                }) as varchar)
+                    'clicked': coalesce(clicked_text, cast(is_clicked as string))
+                }) as string)
         end as rejected_text
     from judged
     where

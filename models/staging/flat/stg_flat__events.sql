@@ -22,7 +22,7 @@ final as (
         clicked_at as event_at,
         arrived_at,
         'flat' as application,
-        cast(null as varchar) as client_id,
+        cast(null as string) as client_id,
         logged_user_id,
         logged_session_id,
         user_agent,

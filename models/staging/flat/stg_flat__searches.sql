@@ -60,7 +60,7 @@ final as (
         arrived_at,
         query,
         'flat' as application,
-        cast(null as varchar) as client_id,
+        cast(null as string) as client_id,
         logged_user_id,
         logged_session_id,
         user_agent,

@@ -120,7 +120,7 @@ named as (
             'client_id': typed.client_id,
             'user_id': typed.logged_user_id,
             'session_id': typed.logged_session_id,
-            'logged_at': coalesce(cast(typed.logged_at as varchar), typed.timestamp_text),
+            'logged_at': coalesce(cast(typed.logged_at as string), typed.timestamp_text),
             'application': typed.application,
             'message': typed.message,
             'hit_ids': typed.hit_ids,
@@ -132,7 +132,7 @@ named as (
             'dwell_time': typed.dwell_time,
             'object_id': typed.object_id,
             'ordinal': typed.ordinal
-        }) as varchar))) as content_id,
+        }) as string))) as content_id,
         files.arrived_at
     from typed
     inner join files on typed.source_file = files.source_file
@@ -169,11 +169,11 @@ kept as (
                     cast(to_json({
                         'query_id': query_id,
                         'action_name': action_name,
-                        'timestamp': coalesce(timestamp_text, cast(logged_at as varchar)),
+                        'timestamp': coalesce(timestamp_text, cast(logged_at as string)),
                         'user_query': user_query,
                         'object_id': object_id,
                         'ordinal': ordinal
-                    }) as varchar)
+                    }) as string)
                 )
         end as document,
         document_kind,

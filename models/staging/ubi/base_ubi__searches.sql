@@ -59,8 +59,8 @@ searches as (
     union all
     select
         search_key, search_id, event_at, arrived_at, query, application, client_id,
-        logged_user_id, logged_session_id, user_agent, ip_hash, device, cast(null as varchar),
-        cast(null as varchar), false, false
+        logged_user_id, logged_session_id, user_agent, ip_hash, device, cast(null as string),
+        cast(null as string), false, false
     from events_without_query
     where event_number = 1
 

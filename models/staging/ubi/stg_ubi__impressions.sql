@@ -51,7 +51,7 @@ hits as (
 listed as (
 
     select
-        cast(null as varchar) as source_file,
+        cast(null as string) as source_file,
         cast(null as bigint) as row_number,
         hits.search_key,
         hits.search_id,

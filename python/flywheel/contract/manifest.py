@@ -63,6 +63,7 @@ class Model:
         has_column_comments: whether the columns' descriptions are written into the warehouse.
         strategy: how an incremental model takes in what is new.
         replaces: the scopes that a build replaces in it, each with its columns.
+        sql: its text as written.
         has_predicates: whether it sets dbt's incremental_predicates.
     """
 
@@ -86,6 +87,7 @@ class Model:
     has_column_comments: bool
     strategy: str | None
     replaces: Mapping[str, Any]
+    sql: str
     has_predicates: bool
 
     @property
@@ -281,6 +283,7 @@ def _model(node: Mapping[str, Any], tests: tuple[DataTest, ...]) -> Model:
         has_column_comments=bool((config.get("persist_docs") or {}).get("columns")),
         strategy=config.get("incremental_strategy"),
         replaces=(config.get("meta") or {}).get("replaces") or {},
+        sql=node["raw_code"],
         has_predicates=bool(config.get("incremental_predicates") or config.get("predicates")),
     )
 

@@ -39,6 +39,22 @@ def says_what_a_row_is(project: Project) -> Iterator[str]:
             yield f'{model.name}: its description must begin "One row per ...".'
 
 
+def wears_one_dress(project: Project) -> Iterator[str]:
+    """Models are laid out alike, comment alike, and call text `string`."""
+    for model in project.models.values():
+        if not model.sql.rstrip().endswith("\n\nselect * from final"):
+            yield f"{model.name}: its last line must be `select * from final`."
+        if re.search(r"^with (?!recursive$)", model.sql, re.MULTILINE):
+            yield f"{model.name}: `with` stands alone on its line."
+        if re.search(r"^ *-- (?!noqa|depends_on)", model.sql, re.MULTILINE):
+            yield f"{model.name}: comments stand in {{# #}}, which is not sent to the engine."
+        if re.search(r"\bas varchar\b(?!\[)", model.sql):
+            yield f"{model.name}: text is cast as string."
+        for column in model.columns:
+            if column.data_type == "varchar":
+                yield f"{model.name}.{column.name}: the data_type of text is string."
+
+
 def describes_every_column(project: Project) -> Iterator[str]:
     """Columns are listed, described and typed."""
     for model in project.models.values():
@@ -243,6 +259,7 @@ def sources_are_described(project: Project) -> Iterator[str]:
 
 RULES: tuple[Rule, ...] = (
     says_what_a_row_is,
+    wears_one_dress,
     describes_every_column,
     tests_a_key,
     counts_nulls_in_one_scan,
