@@ -121,10 +121,11 @@
     {% set columns = [] %}
     {% for column in format.columns.values() %}
         {% set path = names.get(column.name, path_of(column)) %}
+        {% set is_mark = true if column.config and column.config.meta.is_mark else false %}
         {% do columns.append({
             'name': column.name,
             'data_type': column.data_type,
-            'config': {'meta': {'path': path, 'is_mark': column.config.meta.is_mark}},
+            'config': {'meta': {'path': path, 'is_mark': is_mark}},
         }) %}
     {% endfor %}
     {{ return(columns) }}
