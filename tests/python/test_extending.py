@@ -159,15 +159,17 @@ def test_who_is_forgotten_is_found_under_a_logs_own_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = copied(tmp_path / "project")
-    apply(walks()["A log format"], project)
+    nested = walks()["A log format"].replace("user_id: customer", "user_id: who.customerId")
+    apply(nested, project)
     monkeypatch.setattr(ids, "log_formats", lambda: inputs.log_formats(project))
     hashes = {kind: frozenset[str]() for kind in ("visitor", "search", "session", "text")}
     hashes |= {"visitor": {ids.salted_hash("s", "u2")}, "search": {ids.salted_hash("s", "q7")}}
     forgotten = ids.Forgotten(("u2",), "s", hashes)
-    assert forgotten.names({"Customer": "u2", "request": "q1"})
-    assert forgotten.names({"customer": "u3", "request": "q7"})
-    assert not forgotten.names({"customer": "u3", "request": "q1", "product": {"sku": "u2"}})
-    assert forgotten.is_mentioned('{"customer": "u2", "request"')
+    assert forgotten.names({"who": {"customerId": "u2"}, "request": "q1"})
+    assert forgotten.names({"Who.CustomerId": "u2", "request": "q1"})
+    assert forgotten.names({"who": {"customerId": "u3"}, "Request": "q7"})
+    assert not forgotten.names({"who": "u2", "request": "q1", "product": {"sku": "u2"}})
+    assert forgotten.is_mentioned('{"who": {"customerId": "u2"}, "request"')
     assert not forgotten.is_mentioned('{"product": {"sku": "u2"}, "request"')
 
 

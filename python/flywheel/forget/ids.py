@@ -96,14 +96,18 @@ class Forgotten:
 def _fields(columns: Iterable[str]) -> list[str]:
     """Where logs of any declared format have these columns."""
     columns = tuple(columns)
-    called = {one.called(name).lower() for one in log_formats().values() for name in columns}
+    called = {one.called(name) for one in log_formats().values() for name in columns}
     return [*columns, *sorted(called - set(columns))]
 
 
 def _at(document: Mapping[str, Any], path: str) -> Any:
-    first, _, rest = path.partition(".")
-    value = document.get(path, document.get(first))
-    return _at(value, rest) if rest and isinstance(value, dict) else value
+    """The value under a name or a path of names, in whatever case."""
+    lowered = {str(name).lower(): value for name, value in document.items()}
+    first, _, rest = path.lower().partition(".")
+    if path.lower() in lowered or not rest:
+        return lowered.get(path.lower())
+    inner = lowered.get(first)
+    return _at(inner, rest) if isinstance(inner, dict) else None
 
 
 def _in_json(text: str) -> tuple[str, str]:
